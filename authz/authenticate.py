@@ -1,0 +1,126 @@
+"""From an Authorization header to a viewer and their scope, with one statement where nothing changed."""
+
+import hmac
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from authz import records
+from authz.compile import GrantRow, compile_fan_scope, compile_scope
+from authz.lru import Lru
+from authz.templates import FAN_ROLE, CustomRoles, Templates
+from authz.tokens import PresentedApiKey, Tokens, bearer, presented_api_key
+from authz.viewer import Anonymous, FanViewer, ServiceViewer, StaffViewer, Viewer
+from domain import clock
+from domain.database import Database
+from domain.errors import Unauthenticated
+from domain.scope import Scope, system_scope
+
+Audience = Literal["staff", "fan"]
+
+SCOPES_KEPT = 10_000
+NO_HASH = bytes(32)
+
+
+class _Kept(NamedTuple):
+    scope: Scope
+    until: datetime | None
+
+
+class Authenticator:
+    """Says who a caller is. Rights come from the database, so disabling or revoking binds the next request."""
+
+    def __init__(self, database: Database, tokens: Tokens, templates: Templates) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._templates = templates
+        self._scopes: Lru[tuple[str, int, int], _Kept] = Lru(SCOPES_KEPT)
+        self._reading_scope = system_scope("authentication")
+
+    async def authenticate(
+        self, authorization: str | None, audience: Audience, *, anonymous_allowed: bool = False
+    ) -> tuple[Viewer, Scope]:
+        """Return the viewer and scope of a request at the staff or the fan endpoint.
+
+        Raises Unauthenticated for whatever is wrong with the header, and for its absence unless anonymous callers are
+        allowed; Unavailable when the database or the identity provider's keys cannot be reached.
+        """
+        if authorization is None and anonymous_allowed:
+            nobody = Anonymous()
+            return nobody, Scope(nobody.principal, None)
+        token = bearer(authorization or "")
+        if audience == "fan":
+            return await self._fan(token)
+        api_key = presented_api_key(token)
+        return await self._service(api_key) if api_key else await self._staff(token)
+
+    async def _staff(self, token: str) -> tuple[StaffViewer, Scope]:
+        subject = await self._tokens.verify_staff(token)
+        async with self._database.reading(self._reading_scope) as session:
+            found = await records.find_staff(session, subject)
+            if found is None or found.disabled_at is not None:
+                raise Unauthenticated
+            viewer = StaffViewer(found.id, found.group_id, found.name, subject)
+            return viewer, await self._scope(session, viewer, found.policy_version)
+
+    async def _service(self, key: PresentedApiKey) -> tuple[ServiceViewer, Scope]:
+        async with self._database.reading(self._reading_scope) as session:
+            found = await records.find_api_key(session, key.prefix)
+            matches = hmac.compare_digest(found.secret_hash if found else NO_HASH, key.secret_hash)
+            if found is None or not matches or found.revoked_at is not None:
+                raise Unauthenticated
+            if found.expires_at is not None and found.expires_at <= clock.now():
+                raise Unauthenticated
+            viewer = ServiceViewer(found.id, found.group_id, found.name)
+            return viewer, await self._scope(session, viewer, found.policy_version)
+
+    async def _fan(self, token: str) -> tuple[FanViewer, Scope]:
+        claims = self._tokens.verify_fan(token)
+        async with self._database.reading(self._reading_scope) as session:
+            found = await records.find_fan(session, claims)
+        if found is None:
+            raise Unauthenticated
+        viewer = FanViewer(found.id, found.brand_id, found.group_id, found.person_id)
+        scope = compile_fan_scope(
+            viewer.principal,
+            group_id=viewer.group_id,
+            brand_id=viewer.brand_id,
+            dealer_id=found.dealer_id,
+            fan_id=viewer.fan_id,
+            rights=self._templates.of(FAN_ROLE),
+        )
+        return viewer, scope
+
+    async def _scope(self, session: AsyncSession, viewer: StaffViewer | ServiceViewer, version: int) -> Scope:
+        key = (viewer.principal, viewer.group_id, version)
+        now = clock.now()
+        kept = self._scopes.get(key)
+        if kept is None or (kept.until is not None and kept.until <= now):
+            kept = await self._compile(session, viewer, version, now)
+            self._scopes.put(key, kept)
+        return kept.scope
+
+    async def _compile(
+        self, session: AsyncSession, viewer: StaffViewer | ServiceViewer, version: int, now: datetime
+    ) -> _Kept:
+        # read after the version: what is kept under a version is never older than it
+        grants = await records.list_grants(session, viewer)
+        custom = await self._custom_roles(session, viewer.group_id, version, grants)
+        scope = compile_scope(
+            viewer.principal,
+            viewer.group_id,
+            grants,
+            rights=lambda role: self._templates.of(role, custom),
+            policy_version=version,
+            now=now,
+        )
+        expiries = [grant.expires_at for grant in grants if grant.expires_at is not None and grant.expires_at > now]
+        return _Kept(scope, min(expiries, default=None))
+
+    async def _custom_roles(
+        self, session: AsyncSession, group_id: int, version: int, grants: list[GrantRow]
+    ) -> CustomRoles:
+        codes = {grant.role for grant in grants if not self._templates.is_built_in(grant.role)}
+        rows = await records.list_role_permissions(session, group_id, codes) if codes else ()
+        return CustomRoles(group_id, version, rows)

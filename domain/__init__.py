@@ -1,0 +1,1 @@
+"""The business: tables, rules, writes and reads. Imports no web, GraphQL, graph or policy library."""

@@ -1,0 +1,1 @@
+"""Who may do what: staff, API keys, roles and the grants that tie them to nodes of the tenancy."""

@@ -1,0 +1,190 @@
+"""Engines and sessions: one code path for SQLite and PostgreSQL, every session bound to one scope for its life."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from domain.errors import Conflict, DomainError, Timeout, Unavailable
+from domain.guard import install_guard
+from domain.scope import Scope
+from domain.walls import wall_settings
+
+LOCK_WAIT_SECONDS = 2
+STATEMENT_SECONDS = 5
+# SQLite has one writer at a time; the others wait this long for their turn.
+SQLITE_BUSY_SECONDS = 20
+
+
+class ScopedSession(Session):
+    """A session that knows whose it is, so that guards and walls can hold it to that."""
+
+    @property
+    def scope(self) -> Scope:
+        return self.info["scope"]  # type: ignore[no-any-return]
+
+
+install_guard(ScopedSession)
+
+
+@event.listens_for(ScopedSession, "after_begin")
+def _raise_walls(session: ScopedSession, transaction: object, connection: Connection) -> None:
+    # local to the transaction: a pooled connection never carries one caller's walls to the next
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(*wall_settings(session.scope, session.info.get("statement_seconds")))
+
+
+class Database:
+    """The truth. `reading` and `writing` open a session under a scope; nothing else hands out connections."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = make_url(url)
+        self.dialect = self.url.get_backend_name()
+        self.engine = _sqlite_engine(url) if self.dialect == "sqlite" else _postgres_engine(url, pool_size)
+        self._write_engine = self.engine.execution_options(writes=True)
+
+    async def dispose(self) -> None:
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def reading(self, scope: Scope, *, statement_seconds: float | None = None) -> AsyncIterator[AsyncSession]:
+        """Open a session for reads under the scope. Whatever it changed is rolled back."""
+        async with self._session(self.engine, scope, statement_seconds) as session:
+            with _Translated():
+                yield session
+
+    @asynccontextmanager
+    async def writing(
+        self, scope: Scope, *, dry_run: bool = False, statement_seconds: float | None = None
+    ) -> AsyncIterator[AsyncSession]:
+        """Open one transaction under the scope: committed at the end of the block, rolled back by any error.
+
+        A dry run is rolled back at the end whatever happened.
+        """
+        async with self._session(self._write_engine, scope, statement_seconds) as session:
+            with _Translated():
+                yield session
+                await (session.rollback() if dry_run else session.commit())
+
+    def _session(self, engine: AsyncEngine, scope: Scope, seconds: float | None) -> AsyncSession:
+        return AsyncSession(
+            engine,
+            sync_session_class=ScopedSession,
+            expire_on_commit=False,
+            autoflush=False,
+            info={"scope": scope, "statement_seconds": seconds},
+        )
+
+
+class _Translated:
+    """Turn what a driver says about locks, time limits and lost connections into refusals a client can act on."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DBAPIError):
+            refusal = _refusal(error)
+            if refusal is not None:
+                raise refusal from error
+        if isinstance(error, (ConnectionError, TimeoutError)) and not isinstance(error, DomainError):
+            raise Unavailable("The database is not available now.") from error
+
+
+_BY_SQLSTATE: Mapping[str, type[DomainError]] = {
+    "55P03": Conflict,  # lock_not_available
+    "40001": Conflict,  # serialization_failure
+    "40P01": Conflict,  # deadlock_detected
+    "23505": Conflict,  # unique_violation: two made the same thing at once, and no service took it for a refusal
+    "57014": Timeout,  # query_canceled by statement_timeout
+    "57P01": Unavailable,  # admin_shutdown
+    "57P03": Unavailable,  # cannot_connect_now
+    "53300": Unavailable,  # too_many_connections
+}
+
+
+def _refusal(error: DBAPIError) -> DomainError | None:
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    if state in _BY_SQLSTATE:
+        return _BY_SQLSTATE[state]()
+    if error.connection_invalidated or state.startswith("08"):
+        return Unavailable("The database is not available now.")
+    if "database is locked" in str(error.orig):
+        return Conflict()
+    return None
+
+
+def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=False,
+        json_serializer=_dumps,
+        json_deserializer=orjson.loads,
+        connect_args={
+            "timeout": 5,
+            "server_settings": {
+                "application_name": "headless-scrm",
+                "timezone": "UTC",
+                "statement_timeout": f"{STATEMENT_SECONDS}s",
+                "lock_timeout": f"{LOCK_WAIT_SECONDS}s",
+                "idle_in_transaction_session_timeout": "60s",
+            },
+        },
+    )
+
+
+def _sqlite_engine(url: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        json_serializer=_dumps,
+        json_deserializer=orjson.loads,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None},
+    )
+    event.listen(engine.sync_engine, "connect", _set_pragmas)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_pragmas(connection: Any, record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # an acknowledged write outlives a power cut, not only a crash
+        "foreign_keys=ON",
+        "cache_size=-65536",
+        "temp_store=MEMORY",
+        "recursive_triggers=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # a transaction that reads first and writes later cannot wait for its turn, so a writer takes it at once
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def insert_ignore(session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Build an insert of all rows that leaves out those whose unique key exists."""
+    return dialect_insert(session, table).values(list(rows)).on_conflict_do_nothing()
+
+
+def dialect_insert(session: AsyncSession, table: Table) -> Any:
+    """Start an insert in the session's dialect, for ON CONFLICT."""
+    build = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    return build(table)

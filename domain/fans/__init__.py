@@ -1,0 +1,1 @@
+"""A person's relation to one brand."""

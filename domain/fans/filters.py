@@ -1,0 +1,121 @@
+"""What fans can be filtered and sorted by, and the SQL each of it means."""
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, not_, or_, select, true
+
+from domain.errors import BadInput
+from domain.fans.models import Fan, Gender
+from domain.ids import BrandId, DealerId, StoreId, TagId
+from domain.page import Order
+from domain.ranges import IntRange, TimeRange, within_ints, within_times
+from domain.tables import table_of
+from domain.tags.models import FanTag
+
+fans, fan_tags = table_of(Fan), table_of(FanTag)
+
+MAX_CLAUSES = 50
+
+
+@dataclass(frozen=True)
+class FanFilter:
+    """Conditions on fans. All given ones must hold; `and`, `or` and `not` nest further ones."""
+
+    brand_id: BrandId | None = None
+    dealer_id: DealerId | None = None
+    store_id: StoreId | None = None
+    tag_id: TagId | None = None
+    phone: str | None = None
+    gender: Gender | None = None
+    province: str | None = None
+    city: str | None = None
+    subscribed: bool | None = None
+    spend: IntRange | None = None
+    order_count: IntRange | None = None
+    last_order_at: TimeRange | None = None
+    created_at: TimeRange | None = None
+    and_: "list[FanFilter] | None" = None
+    or_: "list[FanFilter] | None" = None
+    not_: "FanFilter | None" = None
+
+
+class FanOrder(StrEnum):
+    """How a list of fans is sorted."""
+
+    ID_ASC = "ID_ASC"
+    ID_DESC = "ID_DESC"
+    SPEND_DESC = "SPEND_DESC"
+
+
+ORDERS = {
+    FanOrder.ID_ASC: Order("id", (fans.c.id,)),
+    FanOrder.ID_DESC: Order("-id", (fans.c.id,), descending=True),
+    FanOrder.SPEND_DESC: Order("-spend", (fans.c.spend, fans.c.id), descending=True),
+}
+
+_EQUAL = ("brand_id", "dealer_id", "store_id", "gender", "province", "city", "subscribed")
+
+
+def phones_in(wanted: FanFilter | None) -> set[str]:
+    """Return the phones a filter asks for, so that their hashes can be prepared."""
+    if wanted is None:
+        return set()
+    own = {wanted.phone} if wanted.phone is not None else set()
+    return own.union(*(phones_in(inner) for inner in _nested(wanted)))
+
+
+def tags_in(wanted: FanFilter | None) -> set[int]:
+    """Return the tags a filter asks for, so that the caller's right to read them can be checked."""
+    if wanted is None:
+        return set()
+    own = {wanted.tag_id} if wanted.tag_id is not None else set()
+    return own.union(*(tags_in(inner) for inner in _nested(wanted)))
+
+
+def condition(wanted: FanFilter, phone_conditions: dict[str, ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Build the SQL of a filter. Raises BadInput for one with too many clauses or an empty `or`."""
+    if clauses(wanted) > MAX_CLAUSES:
+        raise BadInput(f"A filter may have at most {MAX_CLAUSES} clauses.", field=("filter",))
+    return _build(wanted, phone_conditions)
+
+
+def clauses(wanted: FanFilter) -> int:
+    """Count a filter's conditions with those nested in it."""
+    given = sum(getattr(wanted, field.name) is not None for field in fields(wanted))
+    return given + sum(clauses(inner) for inner in _nested(wanted))
+
+
+def _nested(wanted: FanFilter) -> list[FanFilter]:
+    return [*(wanted.and_ or []), *(wanted.or_ or []), *([wanted.not_] if wanted.not_ else [])]
+
+
+def _build(wanted: FanFilter, phones: dict[str, ColumnElement[bool]]) -> ColumnElement[bool]:
+    if wanted.or_ is not None and not wanted.or_:
+        raise BadInput("or needs at least one condition.", field=("filter", "or"))
+    parts: list[ColumnElement[bool]] = [
+        fans.c[name] == getattr(wanted, name) for name in _EQUAL if getattr(wanted, name) is not None
+    ]
+    parts += _ranges(wanted)
+    if wanted.phone is not None:
+        parts.append(phones[wanted.phone])
+    if wanted.tag_id is not None:
+        parts.append(fans.c.id.in_(select(fan_tags.c.fan_id).where(fan_tags.c.tag_id == wanted.tag_id)))
+    parts += [_build(inner, phones) for inner in wanted.and_ or []]
+    if wanted.or_:
+        parts.append(or_(*(_build(inner, phones) for inner in wanted.or_)))
+    if wanted.not_ is not None:
+        parts.append(not_(_build(wanted.not_, phones)))
+    return and_(*parts) if parts else true()
+
+
+def _ranges(wanted: FanFilter) -> list[ColumnElement[bool]]:
+    parts: list[ColumnElement[Any]] = []
+    for name in ("spend", "order_count"):
+        if (ints := getattr(wanted, name)) is not None:
+            parts += within_ints(fans.c[name], ints)
+    for name in ("last_order_at", "created_at"):
+        if (times := getattr(wanted, name)) is not None:
+            parts += within_times(fans.c[name], times)
+    return parts

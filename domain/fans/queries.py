@@ -1,0 +1,82 @@
+"""Reads of fans."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import reads
+from domain.errors import BadInput, NotFound
+from domain.fans.filters import ORDERS, FanFilter, FanOrder, condition, phones_in, tags_in
+from domain.fans.models import Fan
+from domain.page import Page, PageArgs, paginate
+from domain.scope import Scope
+from domain.tables import table_of
+from domain.tags.models import Tag
+from domain.tenancy.models import Brand
+from domain.vault import Vault, normalise_phone
+
+fans, brands, tags = table_of(Fan), table_of(Brand), table_of(Tag)
+
+
+def phone_space(brand_id: int) -> str:
+    """Name the hash space of a brand's phones: one phone hashes differently in every brand."""
+    return f"phone@{brand_id}"
+
+
+async def get_fan(session: AsyncSession, scope: Scope, fan_id: int) -> Fan:
+    """Return the fan. Raises NotFound where there is none or the caller may not read it."""
+    found = await fans_by_id(session, scope, [fan_id])
+    if fan_id not in found:
+        raise NotFound
+    return found[fan_id]
+
+
+async def fans_by_id(
+    session: AsyncSession, scope: Scope, ids: Iterable[int], permission: str = "fan:read"
+) -> dict[int, Fan]:
+    return await reads.by_id(session, scope.where(permission, fans), Fan, ids)
+
+
+async def list_fans(
+    session: AsyncSession,
+    scope: Scope,
+    vault: Vault,
+    args: PageArgs,
+    *,
+    wanted: FanFilter | None = None,
+    order: FanOrder = FanOrder.ID_ASC,
+) -> Page[Fan]:
+    """Return a page of the fans the caller may read and that meet the filter."""
+    statement = select(fans).where(scope.where("fan:read", fans))
+    if wanted is not None:
+        phones = await _phone_conditions(session, scope, vault, phones_in(wanted))
+        await _check_tags(session, scope, tags_in(wanted))
+        statement = statement.where(condition(wanted, phones))
+    return await paginate(session, statement, ORDERS[order], args)
+
+
+async def _check_tags(session: AsyncSession, scope: Scope, asked: set[int]) -> None:
+    # filtering by a tag says who carries it, so the caller must be one who may read it
+    if asked and asked != set(await reads.by_id(session, scope.where_shared("tag:read", tags), Tag, asked)):
+        raise BadInput("No such tag.", field=("filter", "tagId"))
+
+
+async def _phone_conditions(
+    session: AsyncSession, scope: Scope, vault: Vault, phones: set[str]
+) -> dict[str, ColumnElement[bool]]:
+    """Build, for each phone, the condition that finds it by its hash in every brand the caller reads fans of."""
+    if not phones:
+        return {}
+    nodes = scope.where_shared("fan:read", brands)
+    readable = (await session.execute(select(brands.c.group_id, brands.c.id).where(nodes))).all()
+    found: dict[str, ColumnElement[bool]] = {}
+    for phone in phones:
+        number = normalise_phone(phone)
+        arms: list[ColumnElement[bool]] = []
+        for group_id, brand_id in readable:
+            keys = await vault.of_group(session, group_id)
+            known_as = keys.find_hash(number, phone_space(brand_id))
+            arms.append(and_(fans.c.brand_id == brand_id, fans.c.phone_hash == known_as))
+        found[phone] = or_(*arms) if arms else false()
+    return found

@@ -1,0 +1,148 @@
+"""Writes of fans."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import clock
+from domain.database import dialect_insert
+from domain.errors import BadInput
+from domain.fans.models import Fan, Gender
+from domain.fans.queries import phone_space
+from domain.orders.models import SPENT, Order
+from domain.outbox import Event, emit
+from domain.persons.service import IdentityRef, resolve_persons
+from domain.tables import table_of
+from domain.tenancy.models import Brand
+from domain.vault import GroupVault, Vault, normalise_phone
+
+fans, orders = table_of(Fan), table_of(Order)
+
+
+@dataclass(frozen=True)
+class NewFan:
+    """What is known of a fan when a channel first names them. Only used where the fan is new."""
+
+    identity: IdentityRef
+    nickname: str | None = None
+    avatar_url: str | None = None
+    gender: Gender = Gender.UNKNOWN
+    birthday: date | None = None
+    province: str | None = None
+    city: str | None = None
+    district: str | None = None
+    phone: str | None = None
+    dealer_id: int | None = None
+    store_id: int | None = None
+    source_account_id: int | None = None
+    subscribed: bool = False
+    followed_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+async def resolve_fans(
+    session: AsyncSession, vault: Vault, brand: Brand, wanted: Sequence[NewFan]
+) -> dict[IdentityRef, int]:
+    """Return the brand's fan of each identity, making those it has not. Set-based, and safe to run twice at once."""
+    keys = await vault.of_group(session, brand.group_id)
+    people = await resolve_persons(session, keys, [new.identity for new in wanted])
+    known = await _fans_of(session, brand.id, people.values())
+    missing = {people[new.identity]: new for new in wanted if people[new.identity] not in known}
+    if missing:
+        rows = [_row(brand, keys, person_id, new) for person_id, new in sorted(missing.items())]
+        statement = dialect_insert(session, fans).on_conflict_do_nothing().returning(fans.c.id)
+        made = list((await session.execute(statement, rows)).scalars())
+        await emit(session, [fan_changed(brand.group_id, brand.id, fan_id, 1) for fan_id in made])
+        known |= await _fans_of(session, brand.id, missing)
+    return {identity: known[person_id] for identity, person_id in people.items()}
+
+
+def fan_changed(group_id: int, brand_id: int, fan_id: int, version: int) -> Event:
+    """Tell the graph that a fan is there in this version."""
+    payload = {"id": fan_id, "brand": brand_id}
+    return Event(group_id, brand_id, "graph", "fan", f"fan:{fan_id}", version, payload)
+
+
+async def _fans_of(session: AsyncSession, brand_id: int, person_ids: Iterable[int]) -> dict[int, int]:
+    statement = select(fans.c.person_id, fans.c.id).where(
+        fans.c.brand_id == brand_id, fans.c.person_id.in_(sorted(set(person_ids)))
+    )
+    return {row.person_id: row.id for row in await session.execute(statement)}
+
+
+def _row(brand: Brand, keys: GroupVault, person_id: int, new: NewFan) -> dict[str, Any]:
+    created = new.created_at or clock.now()
+    plain = {name: value for name, value in vars(new).items() if name in fans.c and name != "created_at"}
+    return {
+        **plain,
+        **sealed_phone(keys, brand.id, new.phone),
+        "gender": new.gender.value,
+        "group_id": brand.group_id,
+        "brand_id": brand.id,
+        "person_id": person_id,
+        "currency": brand.currency,
+        "created_at": created,
+        "updated_at": created,
+    }
+
+
+def sealed_phone(keys: GroupVault, brand_id: int, phone: str | None) -> dict[str, bytes | None]:
+    """Return the columns a phone is kept in: encrypted, and hashed under the brand's own space."""
+    if phone is None:
+        return {"phone_cipher": None, "phone_hash": None}
+    number = normalise_phone(phone)
+    if not 5 <= len(number) <= 15:
+        raise BadInput("A phone has 5 to 15 digits.", field=("input", "phone"))
+    return {
+        "phone_cipher": keys.seal(number, "fans.phone"),
+        "phone_hash": keys.find_hash(number, phone_space(brand_id)),
+    }
+
+
+async def lock_fans(session: AsyncSession, fan_ids: Iterable[int]) -> None:
+    """Lock the fans in one order for all, so that sums recomputed after are over what others have committed."""
+    ids = sorted(set(fan_ids))
+    await session.execute(
+        select(fans.c.id).where(fans.c.id.in_(ids)).order_by(fans.c.id).with_for_update(key_share=True)
+    )
+
+
+async def recompute_spend(session: AsyncSession, fan_ids: Iterable[int]) -> None:
+    """Bring spend, order count and last order of the (locked) fans up to what their orders say, in one statement."""
+    mine = (orders.c.fan_id == fans.c.id, orders.c.state.in_([state.value for state in SPENT]))
+    sums = {
+        "order_count": select(func.count()).where(*mine).scalar_subquery(),
+        "spend": select(func.coalesce(func.sum(orders.c.amount), 0)).where(*mine).scalar_subquery(),
+        "last_order_at": select(func.max(orders.c.placed_at)).where(*mine).scalar_subquery(),
+    }
+    wanted = fans.c.id.in_(sorted(set(fan_ids)))
+    await session.execute(update(fans).where(wanted).values(**sums, updated_at=clock.now()))
+
+
+@dataclass(frozen=True)
+class ProfileChange:
+    """What a fan may change of themselves. What is absent stays as it is."""
+
+    values: Mapping[str, Any]
+
+
+_PROFILE = ("nickname", "avatar_url", "gender", "birthday", "province", "city", "district", "language")
+
+
+async def update_profile(session: AsyncSession, vault: Vault, fan: Fan, change: ProfileChange) -> None:
+    """Change a fan's profile. Raises BadInput naming a field that is no field of it or too long."""
+    columns = {name: change.values[name] for name in _PROFILE if name in change.values}
+    for name, value in columns.items():
+        limit = getattr(fans.c[name].type, "length", None)
+        if isinstance(value, str) and limit and len(value) > limit:
+            raise BadInput(f"{name} may have at most {limit} characters.", field=("input", name))
+    if "phone" in change.values:
+        keys = await vault.of_group(session, fan.group_id)
+        columns |= sealed_phone(keys, fan.brand_id, change.values["phone"])
+    if columns:
+        target = update(fans).where(fans.c.id == bindparam("fan"))
+        await session.execute(target.values(**columns, updated_at=clock.now()), {"fan": fan.id})

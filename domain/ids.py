@@ -1,0 +1,39 @@
+"""Which kind of object an id names. The API shows ids as opaque text and refuses one of another kind."""
+
+from enum import Enum
+from typing import Annotated, Final, NamedTuple
+
+
+class NodeOf(NamedTuple):
+    """Marks an integer id with the type it names in the API."""
+
+    kind: str
+
+
+GroupId = Annotated[int, NodeOf("Group")]
+BrandId = Annotated[int, NodeOf("Brand")]
+DealerId = Annotated[int, NodeOf("Dealer")]
+StoreId = Annotated[int, NodeOf("Store")]
+ChannelAccountId = Annotated[int, NodeOf("ChannelAccount")]
+StaffId = Annotated[int, NodeOf("Staff")]
+GrantId = Annotated[int, NodeOf("Grant")]
+FanId = Annotated[int, NodeOf("Fan")]
+TagId = Annotated[int, NodeOf("Tag")]
+OrderId = Annotated[int, NodeOf("Order")]
+CascadeId = Annotated[int, NodeOf("Cascade")]
+
+
+class Wide(NamedTuple):
+    """Marks an integer that may need 64 bits, which GraphQL's own Int has not."""
+
+
+Int64 = Annotated[int, Wide()]
+
+
+class Absent(Enum):
+    """What an input that was left out is, where leaving out and null mean different things."""
+
+    ABSENT = "ABSENT"
+
+
+ABSENT: Final = Absent.ABSENT

@@ -1,0 +1,1 @@
+"""Orders and their lines, from our own mall and from other systems."""

@@ -1,0 +1,91 @@
+"""Reads of orders."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import reads
+from domain.errors import NotFound
+from domain.ids import BrandId, DealerId, FanId
+from domain.orders.models import Order, OrderLine, OrderState
+from domain.page import Order as SortOrder
+from domain.page import Page, PageArgs, paginate
+from domain.ranges import IntRange, TimeRange, within_ints, within_times
+from domain.scope import Scope
+from domain.tables import table_of
+
+PERMISSION = "order:read"
+orders, order_lines = table_of(Order), table_of(OrderLine)
+
+
+@dataclass(frozen=True)
+class OrderFilter:
+    """Conditions on orders; all given ones must hold."""
+
+    brand_id: BrandId | None = None
+    dealer_id: DealerId | None = None
+    fan_id: FanId | None = None
+    source: str | None = None
+    number: str | None = None
+    state: OrderState | None = None
+    amount: IntRange | None = None
+    placed_at: TimeRange | None = None
+
+
+class OrderSort(StrEnum):
+    """How a list of orders is sorted."""
+
+    PLACED_AT_DESC = "PLACED_AT_DESC"
+    PLACED_AT_ASC = "PLACED_AT_ASC"
+
+
+SORTS = {
+    OrderSort.PLACED_AT_ASC: SortOrder("placed", (orders.c.placed_at, orders.c.id)),
+    OrderSort.PLACED_AT_DESC: SortOrder("-placed", (orders.c.placed_at, orders.c.id), descending=True),
+}
+
+
+async def get_order(session: AsyncSession, scope: Scope, order_id: int) -> Order:
+    """Return the order. Raises NotFound where there is none or the caller may not read it."""
+    found = await orders_by_id(session, scope, [order_id])
+    if order_id not in found:
+        raise NotFound
+    return found[order_id]
+
+
+async def orders_by_id(session: AsyncSession, scope: Scope, ids: Iterable[int]) -> dict[int, Order]:
+    return await reads.by_id(session, scope.where(PERMISSION, orders), Order, ids)
+
+
+async def list_orders(
+    session: AsyncSession, scope: Scope, args: PageArgs, wanted: OrderFilter | None, sort: OrderSort
+) -> Page[Order]:
+    """Return a page of the orders the caller may read and that meet the filter."""
+    statement = select(orders).where(scope.where(PERMISSION, orders))
+    for name in ("brand_id", "dealer_id", "fan_id", "source", "number", "state"):
+        if wanted is not None and (value := getattr(wanted, name)) is not None:
+            statement = statement.where(orders.c[name] == value)
+    if wanted is not None and wanted.amount is not None:
+        statement = statement.where(*within_ints(orders.c.amount, wanted.amount))
+    if wanted is not None and wanted.placed_at is not None:
+        statement = statement.where(*within_times(orders.c.placed_at, wanted.placed_at))
+    return await paginate(session, statement, SORTS[sort], args)
+
+
+async def last_orders_by_fan(
+    session: AsyncSession, scope: Scope, fan_ids: Sequence[int], first: int
+) -> dict[int, list[Order]]:
+    """Return the newest `first` orders of each fan that the caller may read, in one statement."""
+    newest = (orders.c.placed_at.desc(), orders.c.id.desc())
+    visible = scope.where(PERMISSION, orders)
+    statement = reads.first_of_each(orders, "fan_id", fan_ids, newest, first, visible)
+    return reads.grouped(await reads.rows(session, statement, Order), lambda row: row.fan_id)
+
+
+async def lines_by_order(session: AsyncSession, order_ids: Sequence[int], first: int) -> dict[int, list[OrderLine]]:
+    """Return the first lines of each order. The orders must have been read under the caller's scope already."""
+    statement = reads.first_of_each(order_lines, "order_id", order_ids, (order_lines.c.position,), first)
+    return reads.grouped(await reads.rows(session, statement, OrderLine), lambda row: row.order_id)

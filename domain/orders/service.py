@@ -1,0 +1,227 @@
+"""Writes of orders that come from other systems: in bulk, in any order, as often as they are sent."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import audit, clock
+from domain.batches import ErrorPolicy, Problem, RowOutcome, RowResult
+from domain.database import dialect_insert
+from domain.fans.service import NewFan, lock_fans, recompute_spend, resolve_fans
+from domain.money import to_minor
+from domain.orders.models import Order, OrderLine
+from domain.orders.rules import OrderInput, OrderLineInput, problems
+from domain.persons.service import IdentityRef
+from domain.reads import grouped
+from domain.tables import table_of
+from domain.tenancy.models import Brand, Dealer, Store
+from domain.vault import Vault
+
+orders, order_lines = table_of(Order), table_of(OrderLine)
+dealers, stores = table_of(Dealer), table_of(Store)
+
+# what an order sent again may bring anew; if none of it differs the row stays as it is
+_CHANGING = ("fan_id", "dealer_id", "store_id", "state", "amount", "item_count", "placed_at")
+
+
+@dataclass(frozen=True)
+class OrderBatch:
+    """Orders of one brand from one source system."""
+
+    source: str
+    orders: Sequence[OrderInput]
+    policy: ErrorPolicy = ErrorPolicy.REJECT_FAILED_ROWS
+
+
+async def record_orders(
+    session: AsyncSession, vault: Vault, principal: str, brand: Brand, batch: OrderBatch
+) -> list[RowResult]:
+    """Write the batch and say what came of each row. An order is known by (brand, source, number).
+
+    A row sent again changes nothing unless it says something else; of two rows with one number the later counts.
+    Spend, order count and last order of the fans are right in the same transaction.
+    """
+    results, accepted = await _sort_out(session, brand, batch)
+    if batch.policy is ErrorPolicy.REJECT_EVERYTHING and len(accepted) < len(batch.orders):
+        return results
+    latest = {order.number: (index, order) for index, order in accepted}
+    if latest:
+        ids = await _write(session, vault, brand, batch.source, latest, results)
+        for index, order in accepted:
+            if latest[order.number][0] != index:
+                results[index].id, results[index].outcome = ids[order.number], RowOutcome.UNCHANGED
+        changed = [r.id for r in results if r.outcome in (RowOutcome.CREATED, RowOutcome.UPDATED)]
+        detail = {"source": batch.source, "orders": changed}
+        deed = audit.Deed(brand.group_id, brand.id, "order:record", f"Brand:{brand.id}", detail)
+        await audit.record(session, principal, [deed] if changed else [])
+    return results
+
+
+async def _sort_out(
+    session: AsyncSession, brand: Brand, batch: OrderBatch
+) -> tuple[list[RowResult], list[tuple[int, OrderInput]]]:
+    """Judge every row; return a result for each, and the rows to write with what the policy drops taken off."""
+    now = clock.now()
+    unknown = await _unknown_places(session, brand, batch.orders)
+    results: list[RowResult] = []
+    accepted: list[tuple[int, OrderInput]] = []
+    for index, order in enumerate(batch.orders):
+        found = problems(order, brand.currency, now)
+        if (order.dealer_id, order.store_id) in unknown:
+            found.append(Problem("dealerId", "no such dealer or store of this brand", "NOT_FOUND", optional=True))
+        result = RowResult(index, RowOutcome.REJECTED, problems=found)
+        results.append(result)
+        if not found:
+            accepted.append((index, order))
+        elif batch.policy is ErrorPolicy.IGNORE_FAILED and all(problem.optional for problem in found):
+            accepted.append((index, _without_place(order)))
+    return results, accepted
+
+
+def _without_place(order: OrderInput) -> OrderInput:
+    return OrderInput(**{**vars(order), "dealer_id": None, "store_id": None})
+
+
+async def _unknown_places(
+    session: AsyncSession, brand: Brand, batch: Iterable[OrderInput]
+) -> set[tuple[int | None, int | None]]:
+    """Return the (dealer, store) pairs of the batch that are not of this brand."""
+    wanted = {(order.dealer_id, order.store_id) for order in batch if order.dealer_id is not None}
+    if not wanted:
+        return set()
+    at_brand = (dealers.c.brand_id == brand.id, dealers.c.id.in_({dealer for dealer, _ in wanted}))
+    known: set[Any] = {(row.id, None) for row in await session.execute(select(dealers.c.id).where(*at_brand))}
+    at_dealer = select(stores.c.dealer_id, stores.c.id).where(
+        stores.c.brand_id == brand.id, stores.c.id.in_({store for _, store in wanted if store is not None})
+    )
+    known |= {(row.dealer_id, row.id) for row in await session.execute(at_dealer)}
+    return {pair for pair in wanted if pair not in known}
+
+
+def _identity(order: OrderInput) -> IdentityRef:
+    return IdentityRef(order.fan.kind, order.fan.value, order.fan.issuer)
+
+
+async def _write(
+    session: AsyncSession,
+    vault: Vault,
+    brand: Brand,
+    source: str,
+    latest: dict[str, tuple[int, OrderInput]],
+    results: list[RowResult],
+) -> dict[str, int]:
+    newcomers = [
+        NewFan(_identity(order), dealer_id=order.dealer_id, store_id=order.store_id, created_at=order.placed_at)
+        for _, order in latest.values()
+    ]
+    fans = await resolve_fans(session, vault, brand, newcomers)
+    await lock_fans(session, fans.values())
+    known = await _known(session, brand.id, source, latest)
+    rows = {number: _row(brand, source, order, fans[_identity(order)]) for number, (_, order) in latest.items()}
+    relined = await _with_other_lines(session, brand.currency, known, latest)
+    changed = {n: row for n, row in rows.items() if n in relined or _differs(row, known.get(n))}
+    moved_from = {known[number].fan_id for number in changed if number in known} - set(fans.values())
+    if moved_from:
+        await lock_fans(session, moved_from)
+    ids = {number: row.id for number, row in known.items()} | await _upsert(session, changed)
+    had = {known[number].id for number in changed if number in known}
+    await _replace_lines(session, brand, {ids[number]: latest[number][1] for number in changed}, had)
+    if changed:
+        await recompute_spend(session, {row["fan_id"] for row in changed.values()} | moved_from)
+    for number, (index, _) in latest.items():
+        results[index].id = ids[number]
+        results[index].outcome = _outcome(number in known, number in changed)
+    return ids
+
+
+def _outcome(was_known: bool, has_changed: bool) -> RowOutcome:
+    if not was_known:
+        return RowOutcome.CREATED
+    return RowOutcome.UPDATED if has_changed else RowOutcome.UNCHANGED
+
+
+async def _known(session: AsyncSession, brand_id: int, source: str, numbers: Iterable[str]) -> dict[str, Any]:
+    statement = select(orders).where(
+        orders.c.brand_id == brand_id, orders.c.source == source, orders.c.number.in_(sorted(numbers))
+    )
+    return {row.number: row for row in await session.execute(statement.order_by(orders.c.id).with_for_update())}
+
+
+async def _with_other_lines(
+    session: AsyncSession, currency: str, known: dict[str, Any], latest: dict[str, tuple[int, OrderInput]]
+) -> set[str]:
+    """Return the numbers of the known orders whose lines came anew and differ from those stored."""
+    sent = {known[number].id: number for number, (_, order) in latest.items() if number in known and order.lines}
+    if not sent:
+        return set()
+    statement = select(order_lines).where(order_lines.c.order_id.in_(sorted(sent))).order_by(order_lines.c.position)
+    stored = grouped(await session.execute(statement), lambda row: row.order_id)
+    shape = ("title", "quantity", "amount", "product_code")
+    return {
+        number
+        for order_id, number in sent.items()
+        if [tuple(getattr(row, name) for name in shape) for row in stored.get(order_id, [])]
+        != [tuple(_line(line, currency)[name] for name in shape) for line in latest[number][1].lines]
+    }
+
+
+def _line(line: OrderLineInput, currency: str) -> dict[str, Any]:
+    return {**vars(line), "amount": to_minor(line.amount, currency), "currency": currency}
+
+
+def _row(brand: Brand, source: str, order: OrderInput, fan_id: int) -> dict[str, Any]:
+    return {
+        "group_id": brand.group_id,
+        "brand_id": brand.id,
+        "fan_id": fan_id,
+        "dealer_id": order.dealer_id,
+        "store_id": order.store_id,
+        "source": source,
+        "number": order.number,
+        "state": order.state.value,
+        "amount": to_minor(order.amount, brand.currency),
+        "currency": brand.currency,
+        "item_count": order.items(),
+        "placed_at": order.placed_at,
+    }
+
+
+def _differs(row: dict[str, Any], known: Any) -> bool:
+    return known is None or any(getattr(known, name) != row[name] for name in _CHANGING)
+
+
+async def _upsert(session: AsyncSession, changed: dict[str, dict[str, Any]]) -> dict[str, int]:
+    if not changed:
+        return {}
+    now = clock.now()
+    insertion = dialect_insert(session, orders)
+    anew = {name: insertion.excluded[name] for name in _CHANGING}
+    statement = insertion.on_conflict_do_update(
+        index_elements=["brand_id", "source", "number"],
+        set_={**anew, "version": orders.c.version + 1, "updated_at": now},
+    ).returning(orders.c.number, orders.c.id)
+    stamped = [{**changed[number], "created_at": now, "updated_at": now} for number in sorted(changed)]
+    return {row.number: row.id for row in await session.execute(statement, stamped)}
+
+
+async def _replace_lines(session: AsyncSession, brand: Brand, changed: dict[int, OrderInput], had: set[int]) -> None:
+    with_lines = {order_id: order for order_id, order in changed.items() if order.lines}
+    replaced = sorted(had & set(with_lines))
+    if replaced:
+        await session.execute(delete(order_lines).where(order_lines.c.order_id.in_(replaced)))
+    rows = [
+        {
+            "group_id": brand.group_id,
+            "brand_id": brand.id,
+            "order_id": order_id,
+            "position": position,
+            **_line(line, brand.currency),
+        }
+        for order_id, order in with_lines.items()
+        for position, line in enumerate(order.lines, start=1)
+    ]
+    if rows:
+        await session.execute(insert(order_lines), rows)

@@ -1,0 +1,39 @@
+"""Typed comparisons of filters, the same for every list."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from domain.errors import BadInput
+from domain.ids import Int64
+
+
+@dataclass(frozen=True)
+class IntRange:
+    """Whole numbers within inclusive bounds; a missing bound is open."""
+
+    gte: Int64 | None = None
+    lte: Int64 | None = None
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """Moments from `since` (inclusive) to `before` (exclusive); a missing bound is open."""
+
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+def within_ints(column: ColumnElement[Any], wanted: IntRange) -> list[ColumnElement[bool]]:
+    low = [] if wanted.gte is None else [column >= wanted.gte]
+    return low if wanted.lte is None else [*low, column <= wanted.lte]
+
+
+def within_times(column: ColumnElement[Any], wanted: TimeRange) -> list[ColumnElement[bool]]:
+    for moment in (wanted.since, wanted.before):
+        if moment is not None and moment.tzinfo is None:
+            raise BadInput("A moment needs its time zone.", field=("filter",))
+    low = [] if wanted.since is None else [column >= wanted.since]
+    return low if wanted.before is None else [*low, column < wanted.before]

@@ -1,0 +1,1 @@
+"""Who brought whom to a brand."""

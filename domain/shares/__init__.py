@@ -1,0 +1,1 @@
+"""Who passed which content to whom: cascades and their edges."""

@@ -1,0 +1,142 @@
+"""Writes of share cascades."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import clock
+from domain.batches import Problem, RowOutcome, RowResult
+from domain.database import dialect_insert
+from domain.fans.service import NewFan, resolve_fans
+from domain.outbox import Event, emit
+from domain.persons.service import IdentityRef
+from domain.shares.models import Cascade, Share
+from domain.shares.rules import Edge, Growth, grow
+from domain.tables import table_of
+from domain.tenancy.models import Brand
+from domain.vault import Vault
+
+cascades, shares = table_of(Cascade), table_of(Share)
+
+
+@dataclass(frozen=True)
+class ShareInput:
+    """One fan brought the content of a cascade to another. `cascade` is its code in the source system."""
+
+    cascade: str
+    sharer: IdentityRef
+    reached: IdentityRef
+    shared_at: datetime | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What came of each row, and the rows that wait for their sharer to be reached by a later one."""
+
+    results: list[RowResult]
+    waiting: list[int]
+
+
+async def record_shares(
+    session: AsyncSession, vault: Vault, brand: Brand, source: str, batch: Sequence[ShareInput]
+) -> Recorded:
+    """Grow the cascades by the batch. A row sent again changes nothing; sizes are right in the same transaction."""
+    refs = dict.fromkeys(ref for share in batch for ref in (share.sharer, share.reached))
+    fans = await resolve_fans(session, vault, brand, [NewFan(ref) for ref in refs])
+    edges = [Edge(i, s.cascade, fans[s.sharer], fans[s.reached]) for i, s in enumerate(batch)]
+    known = await _lock_cascades(session, brand, source, edges)
+    members = await _members(session, known, edges)
+    growth = grow(edges, members, {code: row.seed_fan_id for code, row in known.items()})
+    ids = {code: row.id for code, row in known.items()} | await _new_cascades(session, brand, source, growth.seeds)
+    await _add(session, brand, ids, growth.added, batch)
+    return _recorded(growth)
+
+
+async def _lock_cascades(session: AsyncSession, brand: Brand, source: str, edges: Iterable[Edge]) -> dict[str, Any]:
+    codes = sorted({edge.cascade for edge in edges})
+    wanted = (cascades.c.brand_id == brand.id, cascades.c.source == source, cascades.c.code.in_(codes))
+    statement = select(cascades).where(*wanted).order_by(cascades.c.id).with_for_update(key_share=True)
+    return {row.code: row for row in await session.execute(statement)}
+
+
+async def _members(session: AsyncSession, known: dict[str, Any], edges: Iterable[Edge]) -> dict[str, set[int]]:
+    """Return which of the batch's fans each known cascade has already."""
+    members = {code: {row.seed_fan_id} for code, row in known.items()}
+    codes = {row.id: code for code, row in known.items()}
+    named = sorted({fan for edge in edges if edge.cascade in known for fan in (edge.sharer, edge.reached)})
+    if not named:
+        return members
+    statement = select(shares.c.cascade_id, shares.c.to_fan_id).where(
+        shares.c.cascade_id.in_(sorted(codes)), shares.c.to_fan_id.in_(named)
+    )
+    for row in await session.execute(statement):
+        members[codes[row.cascade_id]].add(row.to_fan_id)
+    return members
+
+
+async def _new_cascades(session: AsyncSession, brand: Brand, source: str, seeds: dict[str, int]) -> dict[str, int]:
+    if not seeds:
+        return {}
+    now = clock.now()
+    tenant = {"group_id": brand.group_id, "brand_id": brand.id}
+    rows = [
+        {**tenant, "source": source, "code": code, "seed_fan_id": seed, "created_at": now}
+        for code, seed in sorted(seeds.items())
+    ]
+    statement = dialect_insert(session, cascades).returning(cascades.c.code, cascades.c.id)
+    return {row.code: row.id for row in await session.execute(statement, rows)}
+
+
+async def _add(
+    session: AsyncSession, brand: Brand, ids: dict[str, int], added: Collection[Edge], batch: Sequence[ShareInput]
+) -> None:
+    if not added:
+        return
+    now = clock.now()
+    rows = [
+        {
+            "group_id": brand.group_id,
+            "brand_id": brand.id,
+            "cascade_id": ids[edge.cascade],
+            "from_fan_id": edge.sharer,
+            "to_fan_id": edge.reached,
+            "channel": batch[edge.index].channel,
+            "shared_at": batch[edge.index].shared_at or now,
+            "created_at": now,
+        }
+        for edge in added
+    ]
+    await session.execute(dialect_insert(session, shares), rows)
+    await emit(session, [share_recorded(row) for row in rows])
+    grown = {row["cascade_id"] for row in rows}
+    size = select(func.count() + 1).where(shares.c.cascade_id == cascades.c.id).scalar_subquery()
+    await session.execute(update(cascades).where(cascades.c.id.in_(sorted(grown))).values(size=size))
+
+
+def share_recorded(row: Any) -> Event:
+    """Tell the graph how a cascade reached a fan."""
+    payload = {
+        "cascade": row["cascade_id"],
+        "from": row["from_fan_id"],
+        "to": row["to_fan_id"],
+        "brand": row["brand_id"],
+        "channel": row["channel"],
+        "at": int(row["shared_at"].timestamp() * 1000),
+    }
+    key = f"share:{row['cascade_id']}:{row['to_fan_id']}"
+    return Event(row["group_id"], row["brand_id"], "graph", "share", key, 1, payload)
+
+
+def _recorded(growth: Growth) -> Recorded:
+    results = [RowResult(edge.index, RowOutcome.CREATED) for edge in growth.added]
+    results += [RowResult(edge.index, RowOutcome.UNCHANGED) for edge in growth.repeated]
+    results += [
+        RowResult(edge.index, RowOutcome.REJECTED, problems=[Problem("reached", reason)])
+        for edge, reason in growth.refused
+    ]
+    return Recorded(results, [edge.index for edge in growth.waiting])

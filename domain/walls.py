@@ -1,0 +1,64 @@
+"""Row-level security: the scope's reach as settings of a PostgreSQL transaction, and the policies that read them.
+
+The second wall. The first is the predicate every query builds from its scope; this one holds where code forgets it.
+"""
+
+from domain.scope import Scope, TenantSet
+
+_LISTS = ("groups", "brands", "dealers", "stores", "fans", "above_groups", "above_brands", "above_dealers")
+
+# What places a row of each table; a table's own id stands in for the level it is.
+FAN_TABLES = ("fans", "orders")
+BRAND_TABLES = ("channel_accounts", "fan_tags", "order_lines", "cascades", "shares", "referrals")
+GROUP_TABLES = ("persons", "identities", "roles", "role_permissions", "staff", "api_keys", "grants")
+
+
+def wall_settings(scope: Scope, statement_seconds: float | None = None) -> tuple[str, tuple[object, ...]]:
+    """Return the one statement, with its parameters, that binds a transaction to the scope's reach."""
+    reach: TenantSet = scope.reach
+    values = ["on" if reach.everything else "off"]
+    values += ["{" + ",".join(map(str, sorted(getattr(reach, name)))) + "}" for name in _LISTS]
+    names = ["everything", *_LISTS]
+    calls = [f"set_config('app.{name}', ${number}, true)" for number, name in enumerate(names, start=1)]
+    if statement_seconds is not None:
+        values.append(f"{int(statement_seconds * 1000)}ms")
+        calls.append(f"set_config('statement_timeout', ${len(values)}, true)")
+    return f"SELECT {', '.join(calls)}", tuple(values)
+
+
+def _listed(column: str, *lists: str) -> str:
+    # the sub-select makes PostgreSQL read the setting once a statement and not once a row
+    arms = [f"{column} = ANY ((SELECT current_setting('app.{name}', true)::bigint[])::bigint[])" for name in lists]
+    return " OR ".join(arms)
+
+
+_EVERYTHING = "(SELECT current_setting('app.everything', true)) = 'on'"
+
+
+def _fan_level(fan: str) -> str:
+    levels = [("group_id", "groups"), ("brand_id", "brands"), ("dealer_id", "dealers"), ("store_id", "stores")]
+    return " OR ".join(_listed(column, name) for column, name in [*levels, (fan, "fans")])
+
+
+def _brand_level(brand: str) -> str:
+    return f"{_listed('group_id', 'groups')} OR {_listed(brand, 'brands', 'above_brands')}"
+
+
+def _group_level(group: str) -> str:
+    return _listed(group, "groups", "above_groups")
+
+
+def policies() -> dict[str, str]:
+    """Return, for each table with a wall, the condition a row must meet to be read or written."""
+    walls = {
+        "groups": _group_level("id"),
+        "brands": _brand_level("id"),
+        "dealers": f"{_brand_level('brand_id')} OR {_listed('id', 'dealers', 'above_dealers')}",
+        "stores": f"{_brand_level('brand_id')} OR {_listed('id', 'stores')}",
+        "tags": f"{_brand_level('brand_id')} OR (brand_id IS NULL AND ({_group_level('group_id')}))",
+        "audit_log": f"{_brand_level('brand_id')} OR (brand_id IS NULL AND ({_group_level('group_id')}))",
+    }
+    walls |= {name: _fan_level("id" if name == "fans" else "fan_id") for name in FAN_TABLES}
+    walls |= {name: _brand_level("brand_id") for name in BRAND_TABLES}
+    walls |= {name: _group_level("group_id") for name in GROUP_TABLES}
+    return {name: f"{_EVERYTHING} OR {condition}" for name, condition in walls.items()}

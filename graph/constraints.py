@@ -1,0 +1,20 @@
+"""The keys and indexes of the graph, the same on both engines."""
+
+from typing import Final, LiteralString
+
+from graph.driver import Graph
+
+# No index on brand_id: a brand's nodes are a range of `id`, and on the embedded engine each node taken out of an index
+# under a value that thousands share costs a walk of its entries (12,000 fans: 5 s against 1 s).
+SCHEMA: Final[tuple[LiteralString, ...]] = (
+    "CREATE CONSTRAINT fan_id IF NOT EXISTS FOR (f:Fan) REQUIRE f.id IS UNIQUE",
+    "CREATE CONSTRAINT shared_key IF NOT EXISTS FOR ()-[e:SHARED]-() REQUIRE e.key IS UNIQUE",
+    "CREATE CONSTRAINT referred_key IF NOT EXISTS FOR ()-[e:REFERRED]-() REQUIRE e.key IS UNIQUE",
+    "CREATE INDEX shared_cascade IF NOT EXISTS FOR ()-[e:SHARED]-() ON (e.cascade)",
+)
+
+
+async def ensure_schema(graph: Graph) -> None:
+    """Create what is missing; safe to run at every start."""
+    for statement in SCHEMA:
+        await graph.write(statement)

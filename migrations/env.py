@@ -1,0 +1,26 @@
+"""Alembic's entry: runs the migrations on the connection it is given."""
+
+from typing import Any
+
+from alembic import context
+from sqlalchemy.types import TypeDecorator
+
+from migrations.models import metadata
+
+
+def _render(kind: str, item: Any, autogen: Any) -> Any:
+    # a migration keeps the column type of its day, not a class that may change or go
+    if kind == "type" and isinstance(item, TypeDecorator):
+        return "sa.DateTime(timezone=True)"
+    return False
+
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_item=_render,
+    transaction_per_migration=True,
+    compare_type=False,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,49 @@
+"""What a request carries to its resolvers."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from authz.templates import Templates
+from authz.tokens import Tokens
+from authz.viewer import Viewer
+from domain.database import Database
+from domain.scope import Scope
+from domain.vault import Vault
+from graph.driver import Graph
+from resolvers.loaders import Loaders
+
+
+@dataclass(frozen=True)
+class Services:
+    """What lives as long as the process."""
+
+    database: Database
+    vault: Vault
+    graph: Graph
+    templates: Templates
+    tokens: Tokens
+    development_login: bool = False
+
+
+@dataclass(frozen=True)
+class Context:
+    """Who asks, what they may reach, and the ways to data that hold them to it. There is no session to share."""
+
+    viewer: Viewer
+    scope: Scope
+    services: Services
+    loaders: Loaders = field(default_factory=Loaders)
+    max_page: int = 100
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Open a session of its own for one read or one batch of reads."""
+        return self.services.database.reading(self.scope)
+
+    @asynccontextmanager
+    async def transaction(self, *, dry_run: bool = False) -> AsyncIterator[AsyncSession]:
+        """Open the one transaction of a mutation; a dry run does everything and takes it back at the end."""
+        async with self.services.database.writing(self.scope, dry_run=dry_run) as session:
+            yield session

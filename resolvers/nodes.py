@@ -1,0 +1,78 @@
+"""Any object by its id. One line an entity: how its rows are found under the caller's scope."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from domain.errors import BadInput, NotFound
+from domain.fans.queries import fans_by_id
+from domain.orders.queries import orders_by_id
+from domain.shares.queries import cascades_by_id
+from domain.tags.queries import tags_by_id
+from domain.tenancy.queries import (
+    brands_by_id,
+    channel_accounts_by_id,
+    dealers_by_id,
+    groups_by_id,
+    stores_by_id,
+)
+from resolvers.context import Context
+
+MAX_IDS = 100
+
+Find = Callable[[Any, Any, Iterable[int]], Awaitable[dict[int, Any]]]
+FINDERS: dict[str, tuple[str, Find]] = {
+    "Group": ("tenancy:read", groups_by_id),
+    "Brand": ("tenancy:read", brands_by_id),
+    "Dealer": ("tenancy:read", dealers_by_id),
+    "Store": ("tenancy:read", stores_by_id),
+    "ChannelAccount": ("tenancy:read", channel_accounts_by_id),
+    "Fan": ("fan:read", fans_by_id),
+    "Tag": ("tag:read", tags_by_id),
+    "Order": ("order:read", orders_by_id),
+    "Cascade": ("share:read", cascades_by_id),
+}
+
+
+@dataclass(frozen=True)
+class AnyId:
+    """An id with the kind of object it names."""
+
+    kind: str
+    id: int
+
+
+class Found:
+    """A row that knows which type of the API it is."""
+
+    __slots__ = ("kind", "row")
+
+    def __init__(self, kind: str, row: Any) -> None:
+        self.kind = kind
+        self.row = row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.row, name)
+
+
+async def get_node(context: Context, *, id: AnyId) -> Found:
+    """Return any object by its id."""
+    found = (await list_nodes(context, ids=[id]))[0]
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def list_nodes(context: Context, *, ids: list[AnyId]) -> Sequence[Found | None]:
+    """Return objects (at most 100) by their ids, in the order asked; null for one that is not there."""
+    if not 1 <= len(ids) <= MAX_IDS:
+        raise BadInput(f"ids takes 1 to {MAX_IDS} ids.", field=("ids",))
+    found: dict[str, dict[int, Any]] = {}
+    for kind in dict.fromkeys(wanted.kind for wanted in ids if wanted.kind in FINDERS):
+        permission, find = FINDERS[kind]
+        if context.scope.can(permission):
+            async with context.reading() as session:
+                numbers = [wanted.id for wanted in ids if wanted.kind == kind]
+                found[kind] = await find(session, context.scope, numbers)
+    rows = [(wanted.kind, found.get(wanted.kind, {}).get(wanted.id)) for wanted in ids]
+    return [None if row is None else Found(kind, row) for kind, row in rows]

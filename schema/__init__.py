@@ -1,0 +1,43 @@
+"""The GraphQL contract: the staff schema and the fan schema, put together from the capabilities."""
+
+import strawberry
+
+from schema.access import AccessMutation, AccessQuery
+from schema.bind import check_permissions
+from schema.fans import FanFansMutation, FanFansQuery, FansQuery
+from schema.operations import OperationsQuery
+from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
+from schema.scalars import CONFIG
+from schema.shares import SharesQuery
+from schema.tags import TagsMutation, TagsQuery
+from schema.tenancy import TenancyQuery
+
+
+@strawberry.type(description="What staff and services may read.")
+class Query(AccessQuery, FansQuery, OperationsQuery, OrdersQuery, SharesQuery, TagsQuery, TenancyQuery):
+    pass
+
+
+@strawberry.type(description="What staff and services may change.")
+class Mutation(AccessMutation, OrdersMutation, TagsMutation):
+    pass
+
+
+@strawberry.type(name="Query", description="What a fan may read: what is their own.")
+class FanQuery(FanFansQuery, FanOrdersQuery):
+    pass
+
+
+@strawberry.type(name="Mutation", description="What a fan may change: what is their own.")
+class FanMutation(FanFansMutation):
+    pass
+
+
+def staff_schema() -> strawberry.Schema:
+    """Build the schema of `/graphql`. Raises TypeError where a root field declares no permission."""
+    return check_permissions(strawberry.Schema(Query, Mutation, config=CONFIG))
+
+
+def fan_schema() -> strawberry.Schema:
+    """Build the schema of `/fan/graphql`. Raises TypeError where a root field declares no permission."""
+    return check_permissions(strawberry.Schema(FanQuery, FanMutation, config=CONFIG))

@@ -1,0 +1,208 @@
+"""Where resolver, GraphQL type and permission meet, and nowhere else.
+
+`query` and `mutation` bind a resolver to a root field and cannot be called without a permission. `relation` binds a
+batch function, which gets all parents of a level and answers one value for each: a DataLoader is derived from it here,
+and an executor that has the whole level in hand calls the same function directly. `value` is a pure function of one row
+and `column` an attribute of it. All of them leave what they bound in the field's metadata.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import strawberry
+from strawberry.types.field import StrawberryField
+
+from authz.permissions import PERMISSIONS
+from domain.errors import DomainError, Forbidden, RateLimited, Timeout, Unauthenticated, Unavailable
+from schema import ids
+from schema.arguments import Argument, input_argument, read_arguments
+from schema.errors import UserError, user_error
+
+PUBLIC = "public"
+MAX_NESTED = 100
+
+Info = strawberry.Info[Any, Any]
+Resolver = Callable[..., Awaitable[Any]]
+# these say something about the request and not about the input, so they are errors and not data of a payload
+_TOP_LEVEL = (Unauthenticated, Forbidden, RateLimited, Timeout, Unavailable)
+
+
+def column(description: str, *, size: int | None = None) -> Any:
+    """Bind an attribute of the row; `size` is what the cost of a query counts for a list."""
+    return strawberry.field(description=description, metadata={} if size is None else {"size": size})
+
+
+def value(compute: Callable[[Any], Any], graphql_type: Any, description: str, *, size: int | None = None) -> Any:
+    """Bind a pure function of the row."""
+
+    def resolve(root: Any) -> Any:
+        return compute(root)
+
+    sized = {} if size is None else {"size": size}
+    return _field(resolve, graphql_type, description, [], {"compute": compute} | sized, wants_info=False)
+
+
+def query(resolver: Resolver, graphql_type: Any, *, permission: str) -> Any:
+    """Bind a resolver to a field of Query. Its first paragraph is the field's description."""
+    arguments = read_arguments(resolver, skip=1)
+
+    async def resolve(root: Any, info: Info, **given: Any) -> Any:
+        _require(info.context, permission)
+        return await resolver(info.context, **_converted(arguments, given, info.context))
+
+    # nullable, so that a refusal here does not take the other root fields of the document with it
+    return _field(resolve, graphql_type | None, _described(resolver, permission), arguments, {"permission": permission})
+
+
+def mutation(resolver: Resolver, payload: Any, *, permission: str) -> Any:
+    """Bind a resolver to a field of Mutation: one `input`, one payload, expected refusals in its userErrors."""
+    argument = input_argument(resolver)
+
+    async def resolve(root: Any, info: Info, **given: Any) -> Any:
+        _require(info.context, permission)
+        try:
+            wanted = argument.convert(given["input"], "input")
+            return _Payload(await resolver(info.context, wanted))
+        except _TOP_LEVEL:
+            raise
+        except DomainError as error:
+            return _Payload({"user_errors": [user_error(error)]})
+
+    return _field(resolve, payload | None, _described(resolver, permission), [argument], {"permission": permission})
+
+
+def relation(batch: Resolver, graphql_type: Any, *, permission: str | None = None) -> Any:
+    """Bind a batch function `(context, parents, **arguments) -> one value per parent`."""
+    arguments = read_arguments(batch, skip=2)
+
+    async def resolve(root: Any, info: Info, **given: Any) -> Any:
+        context = info.context
+        if permission is not None:
+            _require(context, permission)
+        return await context.loaders.load(context, batch, root, _converted(arguments, given, context))
+
+    description = _described(batch, permission)
+    return _field(resolve, graphql_type, description, arguments, {"batch": batch, "permission": permission})
+
+
+def check_permissions(schema: strawberry.Schema) -> strawberry.Schema:
+    """Return the schema, or raise TypeError naming a root field that was bound without a known permission."""
+    roots: tuple[Any, ...] = (schema.query, schema.mutation, schema.subscription)
+    for root in (definition for definition in roots if definition is not None):
+        for field in root.__strawberry_definition__.fields:
+            permission = field.metadata.get("permission")
+            if permission != PUBLIC and permission not in PERMISSIONS:
+                raise TypeError(f"{root.__name__}.{field.python_name} needs a permission")
+    return schema
+
+
+class _Payload:
+    """What a mutation answers: the parts it changed by name, and null for every part it did not get to."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: dict[str, Any]) -> None:
+        self._parts = parts
+
+    def __getattr__(self, name: str) -> Any:
+        return self._parts.get(name, [] if name == "user_errors" else None)
+
+
+@strawberry.interface(description="What every mutation answers.")
+class Payload:
+    """The refusals of a mutation, empty where it did all that was asked."""
+
+    user_errors: list[UserError] = column("Why it was refused; empty where it was not.", size=1)
+
+    @classmethod
+    def is_type_of(cls, root: Any, info: Any) -> bool:
+        return True
+
+
+@strawberry.interface(description="Anything that has an id.")
+class Node:
+    """An object of its own, found again by its id."""
+
+    id: strawberry.ID = strawberry.field(description="The object's id: opaque, and for ever the same object's.")
+
+    @classmethod
+    def resolve_type(cls, found: Any, info: Any, abstract: Any) -> str:
+        return str(found.kind)
+
+
+def entity(description: str) -> Callable[[type], Any]:
+    """Declare a type with an id of its own. Its rows come from many places, so no class decides what it is."""
+
+    def declare(cls: type) -> Any:
+        kind = cls.__name__
+
+        def own_id(row: Any) -> str:
+            return ids.encode(kind, row.id)
+
+        cls.id = value(own_id, strawberry.ID, "The object's id: opaque, and for ever the same object's.")  # type: ignore[attr-defined]
+        cls.is_type_of = classmethod(lambda owner, row, info: True)  # type: ignore[attr-defined]
+        return strawberry.type(cls, description=description)
+
+    return declare
+
+
+def _require(context: Any, permission: str) -> None:
+    if permission != PUBLIC:
+        context.scope.require(permission)
+
+
+def _described(resolver: Resolver, permission: str | None) -> str:
+    sentence = inspect.cleandoc(resolver.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    if not sentence:
+        raise TypeError(f"{resolver.__qualname__} needs a docstring: it is what the schema says")
+    return f"{sentence} Needs {permission}." if permission not in (None, PUBLIC) else sentence
+
+
+def _converted(arguments: list[Argument], given: dict[str, Any], context: Any) -> dict[str, Any]:
+    return {argument.name: argument.take(given, context) for argument in arguments}
+
+
+def _size(arguments: list[Argument]) -> dict[str, int]:
+    """What a nested list counts in the cost of a query where its `first` is left to the default."""
+    sizes = [argument.default for argument in arguments if argument.name == "first"]
+    return {"size": sizes[0]} if sizes else {}
+
+
+def _field(
+    resolve: Callable[..., Any],
+    graphql_type: Any,
+    description: str,
+    arguments: list[Argument],
+    metadata: dict[str, Any],
+    *,
+    wants_info: bool = True,
+) -> StrawberryField:
+    """Give strawberry the signature it reads arguments from, and declare the field."""
+    parameters = [inspect.Parameter("root", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Any)]
+    if wants_info:
+        parameters.append(inspect.Parameter("info", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Info))
+    parameters += [parameter for argument in arguments for parameter in argument.parameters()]
+    resolve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    resolve.__annotations__ = {p.name: p.annotation for p in parameters}
+    made: StrawberryField = strawberry.field(
+        resolver=resolve,
+        graphql_type=graphql_type,
+        description=description,
+        metadata={**metadata, "arguments": arguments, **_size(arguments)},
+    )
+    return made
+
+
+__all__ = [
+    "PUBLIC",
+    "Node",
+    "Payload",
+    "check_permissions",
+    "column",
+    "entity",
+    "mutation",
+    "query",
+    "relation",
+    "value",
+]

@@ -1,0 +1,102 @@
+"""Fans, as staff see them and as they see themselves."""
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from domain.fans.models import Gender
+from resolvers import fans, orders, referrals, tags, tenancy
+from schema.arguments import enum_type
+from schema.bind import PUBLIC, Node, Payload, column, entity, mutation, query, relation, value
+from schema.generations import Generation
+from schema.page import Connection
+from schema.scalars import Money, spend_of
+from schema.tags import FanTag
+from schema.tenancy import Brand, ChannelAccount, Dealer, Store
+
+if TYPE_CHECKING:
+    from schema.orders import Order
+
+enum_type(Gender)
+Orders = list[Annotated["Order", strawberry.lazy("schema.orders")]]
+
+
+@entity("A person's relation to one brand (粉丝).")
+class Fan(Node):
+    nickname: str | None = column("What they call themselves.")
+    avatar_url: str | None = column("Their picture.")
+    gender: Gender = column("Their gender.")
+    province: str | None = column("The province they live in.")
+    city: str | None = column("The city they live in.")
+    district: str | None = column("The district they live in.")
+    language: str | None = column("The language they use.")
+    subscribed: bool = column("Whether they follow the brand now.")
+    followed_at: datetime | None = column("When they followed first.")
+    order_count: int = column("How many paid orders they have.")
+    last_order_at: datetime | None = column("When they placed their last paid order.")
+    created_at: datetime = column("When the brand first knew of them.")
+    phone = relation(fans.phones_of, str | None)
+    spend = value(spend_of, Money, "What their paid orders sum up to.")
+    brand = relation(tenancy.brands_of, Brand | None)
+    dealer = relation(tenancy.dealers_of, Dealer | None)
+    store = relation(tenancy.stores_of, Store | None)
+    source_account = relation(tenancy.source_accounts_of, ChannelAccount | None)
+    tags = relation(tags.fan_tags_of, list[FanTag] | None, permission="tag:read")
+    last_orders = relation(orders.last_orders_of, Orders | None, permission="order:read")
+    referrer = relation(
+        referrals.referrers_of, Annotated["Fan", strawberry.lazy("schema.fans")] | None, permission="referral:read"
+    )
+    downline = relation(referrals.downlines_of, list[Generation] | None, permission="referral:read")
+
+
+@strawberry.type(description="The brand's face to its fans.")
+class MyBrand:
+    name: str = column("Its name.")
+    time_zone: str = column("The zone of its natural days and months.")
+
+
+@strawberry.type(description="The fan who asks.")
+class Me:
+    nickname: str | None = column("What I call myself.")
+    avatar_url: str | None = column("My picture.")
+    gender: Gender = column("My gender.")
+    birthday: date | None = column("My birthday.")
+    province: str | None = column("The province I live in.")
+    city: str | None = column("The city I live in.")
+    district: str | None = column("The district I live in.")
+    language: str | None = column("The language I use.")
+    subscribed: bool = column("Whether I follow the brand.")
+    order_count: int = column("How many paid orders I have.")
+    created_at: datetime = column("When the brand first knew of me.")
+    phone = relation(fans.phones_of, str | None)
+    spend = value(spend_of, Money, "What my paid orders sum up to.")
+    brand = relation(tenancy.brands_of, MyBrand | None)
+    downline = relation(referrals.downlines_of, list[Generation] | None)
+
+
+@strawberry.type(description="What updateMe answers.")
+class UpdateMePayload(Payload):
+    me: Me | None = column("The caller as they are now.")
+
+
+@strawberry.type(description="What loginForDevelopment answers.")
+class LoginForDevelopmentPayload(Payload):
+    access_token: str | None = column("A short-lived token for `Authorization: Bearer`.")
+
+
+@strawberry.type
+class FansQuery:
+    fan = query(fans.get_fan, Fan, permission="fan:read")
+    fans = query(fans.list_fans, Connection[Fan], permission="fan:read")
+
+
+@strawberry.type
+class FanFansQuery:
+    me = query(fans.me, Me, permission="me:read")
+
+
+@strawberry.type
+class FanFansMutation:
+    update_me = mutation(fans.update_me, UpdateMePayload, permission="me:write")
+    login_for_development = mutation(fans.login_for_development, LoginForDevelopmentPayload, permission=PUBLIC)

@@ -1,0 +1,92 @@
+"""Orders."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from domain.batches import RowOutcome
+from domain.orders.models import OrderState
+from resolvers import orders, tenancy
+from schema.arguments import enum_type
+from schema.bind import Node, Payload, column, entity, mutation, query, relation, value
+from schema.errors import UserError, problem_error
+from schema.page import Connection
+from schema.scalars import Money, amount_of
+from schema.tenancy import Brand, Dealer, Store
+
+if TYPE_CHECKING:
+    from schema.fans import Fan
+
+enum_type(OrderState)
+enum_type(RowOutcome)
+OneFan = Annotated["Fan", strawberry.lazy("schema.fans")]
+
+
+@strawberry.type(description="One line of an order.")
+class OrderLine:
+    position: int = column("Its place on the receipt, from 1.")
+    product_code: str | None = column("The product's code in the source system.")
+    title: str = column("What was bought.")
+    quantity: int = column("How many.")
+    amount = value(amount_of, Money, "What they cost together.")
+
+
+@entity("An order (订单).")
+class Order(Node):
+    source: str = column("The system it comes from.")
+    number: str = column("Its number there.")
+    state: OrderState = column("Where it stands.")
+    item_count: int = column("How many pieces it holds.")
+    placed_at: datetime = column("When it was placed.")
+    amount = value(amount_of, Money, "What it costs.")
+    lines = relation(orders.lines_of, list[OrderLine])
+    fan = relation(orders.fans_of, OneFan | None, permission="fan:read")
+    brand = relation(tenancy.brands_of, Brand | None)
+    dealer = relation(tenancy.dealers_of, Dealer | None)
+    store = relation(tenancy.stores_of, Store | None)
+
+
+@strawberry.type(description="An own order.")
+class MyOrder:
+    number: str = column("Its number.")
+    state: OrderState = column("Where it stands.")
+    item_count: int = column("How many pieces it holds.")
+    placed_at: datetime = column("When it was placed.")
+    amount = value(amount_of, Money, "What it costs.")
+    lines = relation(orders.lines_of, list[OrderLine])
+
+
+@strawberry.type(description="What came of one row of recordOrders.")
+class RecordedOrder:
+    index: int = column("The row's place in the input, from 0.")
+    outcome: RowOutcome = column("What came of it.")
+    order: Order | None = column("The order as it is now; null where it was rejected, and in a dry run.")
+    user_errors = value(
+        lambda row: [problem_error(row.index, problem) for problem in row.problems],
+        list[UserError],
+        "What is wrong with the row.",
+        size=1,
+    )
+
+
+@strawberry.type(description="What recordOrders answers.")
+class RecordOrdersPayload(Payload):
+    results: list[RecordedOrder] | None = column("What came of each row, in the order of the input.", size=250)
+    replayed: bool | None = column("Whether this is the answer an earlier request with the same key got.")
+
+
+@strawberry.type
+class OrdersQuery:
+    order = query(orders.get_order, Order, permission="order:read")
+    orders = query(orders.list_orders, Connection[Order], permission="order:read")
+
+
+@strawberry.type
+class OrdersMutation:
+    record_orders = mutation(orders.record_orders, RecordOrdersPayload, permission="order:write")
+
+
+@strawberry.type
+class FanOrdersQuery:
+    my_orders = query(orders.my_orders, Connection[MyOrder], permission="me:read")

@@ -1,0 +1,1 @@
+"""Composition root: settings, the application, the worker and the command line."""

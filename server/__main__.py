@@ -1,0 +1,5 @@
+"""`python -m server` is `scrm`."""
+
+from server.cli import main
+
+main()

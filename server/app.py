@@ -1,0 +1,117 @@
+"""The application: two GraphQL endpoints and health, over what the process holds open."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext, suppress
+from typing import Any
+
+import strawberry
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from authz.authenticate import Audience, Authenticator
+from authz.viewer import Anonymous, ServiceViewer
+from graph.projector import Projector
+from resolvers.context import Context, Services
+from schema import fan_schema, staff_schema
+from schema.gate import Limits
+from server.health import Health
+from server.http import GraphQLEndpoint, Options
+from server.http.pipeline import Caller
+from server.http.request import Request
+from server.http.throttle import Rate
+from server.runtime import Runtime, runtime_of
+from server.settings import Settings
+
+STAFF_PAGE, SERVICE_PAGE = 100, 1000
+INTROSPECT = "schema:introspect"
+
+
+class _Callers:
+    """Turns a request into a context, with the authentication of one endpoint."""
+
+    def __init__(self, audience: Audience) -> None:
+        self._audience = audience
+        self._services: Services | None = None
+        self._authenticator: Authenticator | None = None
+
+    def open(self, services: Services) -> None:
+        """Take what the process holds open, once it does."""
+        self._services = services
+        self._authenticator = Authenticator(services.database, services.tokens, services.templates)
+
+    async def context(self, request: Request) -> Context:
+        """Say who asks and what they may reach. Raises Unauthenticated."""
+        if self._services is None or self._authenticator is None:
+            raise RuntimeError("the application has not started")
+        viewer, scope = await self._authenticator.authenticate(
+            request.headers.get("authorization"), self._audience, anonymous_allowed=self._audience == "fan"
+        )
+        size = SERVICE_PAGE if isinstance(viewer, ServiceViewer) else STAFF_PAGE
+        return Context(viewer, scope, self._services, max_page=size)
+
+    def describe(self, context: Context, request: Request) -> Caller:
+        """Name the bucket a request spends from, and the limits of its caller."""
+        anonymous = isinstance(context.viewer, Anonymous)
+        key = f"address:{request.client}" if anonymous else context.viewer.principal
+        return Caller(key, max_page=context.max_page, introspection=context.scope.can(INTROSPECT))
+
+
+def create_app(settings: Settings, opened: Runtime | None = None) -> Starlette:
+    """Build the application. What it needs open is opened at its start and closed at its end, unless it is given."""
+    health = Health()
+    staff, fans = _Callers("staff"), _Callers("fan")
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with nullcontext(opened) if opened else runtime_of(settings) as runtime:
+            for callers in (staff, fans):
+                callers.open(runtime.services)
+            health.services = runtime.services
+            async with _projecting(runtime.services, enabled=settings.worker):
+                _tune_collector()
+                yield
+                health.draining = True
+
+    return Starlette(
+        routes=[
+            Route("/livez", health.livez),
+            Route("/readyz", health.readyz),
+            Route("/graphql", _endpoint(staff_schema(), staff, settings)),
+            Route("/fan/graphql", _endpoint(fan_schema(), fans, settings)),
+        ],
+        lifespan=lifespan,
+    )
+
+
+def _endpoint(schema: strawberry.Schema, callers: _Callers, settings: Settings) -> Any:
+    options = Options(
+        limits=Limits(cost=settings.max_cost),
+        rate=Rate(settings.bucket_size, settings.bucket_restore),
+        introspection=settings.allows_introspection,
+        graphiql=settings.shows_graphiql,
+        get_queries=settings.get_queries,
+        request_timeout=settings.request_seconds,
+    )
+    return GraphQLEndpoint(schema, make_context=callers.context, describe_caller=callers.describe, options=options)
+
+
+@asynccontextmanager
+async def _projecting(services: Services, *, enabled: bool) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    running = asyncio.create_task(Projector(services.database, services.graph).run(stop)) if enabled else None
+    try:
+        yield
+    finally:
+        stop.set()
+        if running is not None:
+            with suppress(asyncio.CancelledError):
+                await running
+
+
+def _tune_collector() -> None:
+    # what was made at start lives as long as the process: the collector need not look at it again and again
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

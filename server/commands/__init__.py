@@ -1,0 +1,1 @@
+"""The commands of `scrm`, a file for each kind of work."""

@@ -1,0 +1,107 @@
+"""Serving: the server, the worker alone, and the demo."""
+
+import asyncio
+import signal
+
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+from starlette.applications import Starlette
+
+import migrations
+from domain.outbox.upkeep import lag
+from domain.scope import system_scope
+from graph.projector import Projector
+from resolvers.context import Services
+from server.app import create_app
+from server.commands.settings import read_settings, run
+from server.demo import DemoResult, is_loaded, load
+from server.progress import Bars
+from server.runtime import runtime_of
+from server.settings import Settings
+
+console = Console()
+
+
+def serve() -> None:
+    """Serve /graphql, /fan/graphql, /livez and /readyz until told to stop."""
+    settings = read_settings()
+    run(_serve(settings, create_app(settings)))
+
+
+async def _serve(settings: Settings, app: Starlette) -> None:
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=settings.graceful_seconds,
+    )
+    await uvicorn.Server(config).serve()
+
+
+def worker() -> None:
+    """Carry changes to the graph until told to stop; run it where servers have SCRM_WORKER off."""
+    settings = read_settings()
+    run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with runtime_of(settings) as runtime:
+        await Projector(runtime.services.database, runtime.services.graph).run(stop)
+
+
+def demo() -> None:
+    """Migrate, load the demo group where it is not there yet, print tokens and serve."""
+    settings = read_settings(for_people=True)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    migrations.upgrade(settings.owner_database)
+    run(_demo(settings))
+
+
+async def _demo(settings: Settings) -> None:
+    async with runtime_of(settings) as runtime:
+        services = runtime.services
+        if not await is_loaded(services.database):
+            console.print("Loading the demo group: 3 brands, 12 dealers, 20,000 fans.")
+        with Bars(console) as bars:
+            result = await load(services.database, services.vault, bars)
+            await _project(services, bars)
+        _show(settings, services, result)
+        await _serve(settings, create_app(settings, runtime))
+    console.print("Stopped. The data is kept; `make demo` continues with it.")
+
+
+async def _project(services: Services, bars: Bars) -> None:
+    """Carry what is pending to the graph before anybody asks it."""
+    scope = system_scope("demo")
+    async with services.database.reading(scope) as session:
+        left = (await lag(session, scope, "graph")).pending
+    projector, done = Projector(services.database, services.graph), 0
+    while left:
+        sent = await projector.run_once()
+        if not sent:
+            break
+        done += sent
+        async with services.database.reading(scope) as session:
+            left = (await lag(session, scope, "graph")).pending
+        bars.advance("graph", done, done + left)
+
+
+def _show(settings: Settings, services: Services, result: DemoResult) -> None:
+    base = f"http://{settings.host}:{settings.port}"
+    tokens = services.tokens
+    table = Table("who", "where", "header to paste", show_lines=True)
+    for who, subject in result.staff.items():
+        table.add_row(who, f"{base}/graphql", f'{{"Authorization": "Bearer {tokens.mint_staff(subject)}"}}')
+    fan = tokens.mint_fan(result.fan.fan_id, result.fan.brand_id, result.fan.group_id)
+    table.add_row("a fan", f"{base}/fan/graphql", f'{{"Authorization": "Bearer {fan}"}}')
+    console.print(table, soft_wrap=True)
+    console.print(f"GraphiQL: {base}/graphql for staff, {base}/fan/graphql for a fan. Ctrl-C stops everything.")

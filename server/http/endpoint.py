@@ -1,0 +1,140 @@
+"""The endpoint: one schema at one address."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import strawberry
+import structlog
+
+from domain.errors import Timeout
+from schema.errors import Log, mask_one
+from schema.gate import Limits
+from server.http.execution import check_supported
+from server.http.graphiql import GraphiQL
+from server.http.negotiation import check_content, response_type, wants_html
+from server.http.params import Params, from_body, from_query_string
+from server.http.pipeline import Caller, Pipeline
+from server.http.request import ClientGone, HttpRefusal, Receive, Request, Scope, Send, read_body
+from server.http.response import Outcome, Response, of_context_failure, of_outcome, of_refusal
+from server.http.throttle import Rate, Throttle
+from server.http.watchdog import Guard, Watchdog
+
+MakeContext = Callable[[Request], Awaitable[Any]]
+DescribeCaller = Callable[[Any, Request], Caller]
+
+
+def by_address(_context: Any, request: Request) -> Caller:
+    """Describe a caller by the peer's address alone."""
+    return Caller(key=request.client)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an operator may set; times are in seconds, sizes in bytes."""
+
+    limits: Limits = field(default_factory=Limits)
+    rate: Rate = field(default_factory=Rate)
+    max_callers: int = 100_000
+    introspection: bool = False
+    graphiql: bool = False
+    get_queries: bool = False
+    max_body: int = 256 * 1024
+    request_timeout: float = 10.0
+    document_bytes: int = 32 * 1024 * 1024
+
+
+class GraphQLEndpoint:
+    """GraphQL over HTTP: POST with JSON, GET for GraphiQL and, where switched on, for queries."""
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        *,
+        make_context: MakeContext,
+        describe_caller: DescribeCaller = by_address,
+        options: Options | None = None,
+        log: Log | None = None,
+    ) -> None:
+        """Raise ValueError for a schema or for options this endpoint could not hold."""
+        check_supported(schema)
+        self._options = options or Options()
+        if self._options.rate.maximum < self._options.limits.cost:
+            raise ValueError("A bucket must hold the dearest query that is allowed.")
+        self._log: Log = log or structlog.get_logger("graphql")
+        self._make_context = make_context
+        self._describe_caller = describe_caller
+        self._watchdog = Watchdog(self._options.request_timeout)
+        self._page = GraphiQL() if self._options.graphiql else None
+        self._pipeline = Pipeline(
+            schema,
+            self._options.limits,
+            Throttle(self._options.rate, self._options.max_callers),
+            introspection=self._options.introspection,
+            document_bytes=self._options.document_bytes,
+            log=self._log,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        try:
+            response = await self._respond(Request(scope), receive)
+        except HttpRefusal as refusal:
+            response = of_refusal(refusal)
+        except ClientGone:
+            return
+        await response.send(send)
+
+    async def _respond(self, request: Request, receive: Receive) -> Response:
+        if request.method == "POST":
+            check_content(request)
+            media = response_type(request)
+        elif request.method == "GET" and self._page and wants_html(request):
+            return Response(200, self._page.headers, self._page.body)
+        elif request.method == "GET" and self._options.get_queries:
+            media = response_type(request)
+        else:
+            raise self._not_allowed()
+        try:
+            with self._watchdog.guard() as guard:
+                return await self._run(request, receive, media, guard)
+        except TimeoutError:
+            return self._too_late(request, media)
+
+    async def _run(self, request: Request, receive: Receive, media: str, guard: Guard) -> Response:
+        params = await self._params(request, receive)
+        guard.watch(receive)
+        try:
+            return await self._operate(request, params, media)
+        except HttpRefusal:
+            raise
+        except Exception as error:  # noqa: BLE001 (the last line: whatever it is, the client gets an id and no more)
+            return of_outcome(Outcome([mask_one(error, self._log)]), media)
+
+    async def _params(self, request: Request, receive: Receive) -> Params:
+        if request.method == "GET":
+            return from_query_string(request, self._options.max_body)
+        request.body = await read_body(request, receive, self._options.max_body)
+        return from_body(request.body)
+
+    def _too_late(self, request: Request, media: str) -> Response:
+        if request.method == "POST" and not request.body:
+            message = "The body did not arrive in time."
+            return of_refusal(HttpRefusal(408, message, headers=((b"connection", b"close"),)))
+        return of_outcome(Outcome([mask_one(Timeout(), self._log)]), media)
+
+    async def _operate(self, request: Request, params: Params, media: str) -> Response:
+        try:
+            context = await self._make_context(request)
+            caller = self._describe_caller(context, request)
+        except Exception as error:  # noqa: BLE001 (masked, or the refusal the caller is owed)
+            return of_context_failure(mask_one(error, self._log), media)
+        outcome = await self._pipeline.run(params, caller, context, queries_only=request.method == "GET")
+        return of_outcome(outcome, media)
+
+    def _not_allowed(self) -> HttpRefusal:
+        allow = b"GET, POST" if self._page or self._options.get_queries else b"POST"
+        return HttpRefusal(405, "Send a POST with a JSON body.", headers=((b"allow", allow),))

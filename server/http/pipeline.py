@@ -1,0 +1,142 @@
+"""From the text of an operation to its outcome: gate, bucket, validation, execution, in the order of what they cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+import strawberry
+from graphql import ExecutionResult, GraphQLError, GraphQLSyntaxError, OperationType
+
+from domain.errors import BadInput, DomainError
+from schema.errors import ErrorCode, Log, mask, mask_one
+from schema.gate import Limits, Measure, TooComplex
+from server.http.documents import Documents, Prepared
+from server.http.execution import execute_operation
+from server.http.params import Params
+from server.http.request import HttpRefusal
+from server.http.response import CostReport, Outcome, count_fields
+from server.http.throttle import Throttle, Throttled
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as far as limits go; `key` names the bucket, None of the limits means the endpoint's."""
+
+    key: str
+    max_page: int | None = None
+    max_cost: int | None = None
+    introspection: bool = False
+
+
+class Execute(Protocol):
+    """What runs a validated operation."""
+
+    async def __call__(
+        self,
+        schema: strawberry.Schema,
+        document: Any,
+        operation_name: str | None,
+        variables: dict[str, Any],
+        context: Any,
+        *,
+        hide_suggestions: bool,
+    ) -> ExecutionResult:
+        """Run it."""
+
+
+class Pipeline:
+    """The operations of one schema."""
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        limits: Limits,
+        throttle: Throttle,
+        *,
+        introspection: bool,
+        document_bytes: int,
+        log: Log,
+        execute: Execute = execute_operation,
+    ) -> None:
+        self._schema = schema
+        self._documents = Documents(schema._schema, limits, document_bytes)  # noqa: SLF001 (no public name)
+        self._throttle = throttle
+        self._introspection = introspection
+        self._log = log
+        self._execute = execute
+
+    async def run(self, params: Params, caller: Caller, context: Any, *, queries_only: bool) -> Outcome:
+        """Run one operation; every refusal is an outcome too, except HttpRefusal 405 for a mutation by GET."""
+        introspection = self._introspection or caller.introspection
+        measure = Measure()
+        try:
+            prepared = self._documents.load(params.query)
+            measure = prepared.gate.measure(
+                params.operation_name,
+                params.variables,
+                max_page=caller.max_page,
+                max_cost=caller.max_cost,
+                introspection=introspection,
+            )
+            _check_type(prepared, params.operation_name, queries_only=queries_only)
+            self._throttle.spend(caller.key, max(measure.cost, 1))
+        except (GraphQLSyntaxError, DomainError) as error:
+            return self._refused(error, caller, measure)
+        errors = self._documents.validate(prepared, hide_suggestions=not introspection)
+        if errors:
+            return Outcome(mask(errors, self._log), cost=self._report(caller, measure, 0))
+        result = await self._execute(
+            self._schema,
+            prepared.document,
+            params.operation_name,
+            params.variables,
+            context,
+            hide_suggestions=not introspection,
+        )
+        return self._finished(result, caller, measure)
+
+    def _refused(self, error: GraphQLSyntaxError | DomainError, caller: Caller, measure: Measure) -> Outcome:
+        if isinstance(error, GraphQLSyntaxError):
+            return Outcome(mask([error], self._log), cost=self._report(caller, measure, 0))
+        measure = error.measure if isinstance(error, TooComplex) else measure
+        retry_after = error.retry_after if isinstance(error, Throttled) else None
+        return Outcome([mask_one(error, self._log)], cost=self._report(caller, measure, 0), retry_after=retry_after)
+
+    def _finished(self, result: ExecutionResult, caller: Caller, measure: Measure) -> Outcome:
+        errors = mask(result.errors, self._log) if result.errors else []
+        if errors and (_is_request_error(result.errors or []) or _is_unauthenticated(result.data, errors)):
+            return Outcome(errors, cost=self._report(caller, measure, 0))
+        try:
+            data = orjson.dumps(result.data)
+        except TypeError as error:
+            return Outcome([mask_one(error, self._log)], cost=self._report(caller, measure, 0))
+        actual = count_fields(data)
+        if actual < measure.cost:
+            self._throttle.refund(caller.key, measure.cost - max(actual, 1))
+        return Outcome(errors, data, self._report(caller, measure, actual))
+
+    def _report(self, caller: Caller, measure: Measure, actual: int) -> CostReport:
+        rate = self._throttle.rate
+        return CostReport(measure.cost, actual, rate.maximum, self._throttle.available(caller.key), rate.restore)
+
+
+def _check_type(prepared: Prepared, name: str | None, *, queries_only: bool) -> None:
+    operation = prepared.gate.operation(name)
+    if operation is None:
+        return
+    if operation.operation is OperationType.SUBSCRIPTION:
+        raise BadInput("Subscriptions run over a WebSocket.")
+    if queries_only and operation.operation is not OperationType.QUERY:
+        raise HttpRefusal(405, "GET is for queries only.", headers=((b"allow", b"POST"),))
+
+
+def _is_request_error(errors: Sequence[GraphQLError]) -> bool:
+    """Tell whether execution never began: such an answer has no `data`, not even null."""
+    return all(error.path is None for error in errors)
+
+
+def _is_unauthenticated(data: dict[str, Any] | None, errors: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether nothing was answered for want of a token, so that the status can be 401."""
+    unanswered = data is None or all(value is None for value in data.values())
+    return unanswered and all(e["extensions"]["code"] == ErrorCode.UNAUTHENTICATED.value for e in errors)

@@ -1,0 +1,46 @@
+"""Structured logs without personal data."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+# whatever slips into an event under one of these names is not written
+_PRIVATE = frozenset(
+    {"authorization", "email", "nickname", "openid", "params", "password", "phone", "secret", "token", "unionid"}
+)
+
+
+def _without_personal_data(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    return {name: "…" if name.lower() in _PRIVATE else value for name, value in event.items()}
+
+
+def configure_logging(*, level: str, as_json: bool) -> None:
+    """Send the logs of every library through one renderer: JSON lines on stderr, or coloured text for people."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _without_personal_data,
+    ]
+    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    processors = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=processors))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # the driver logs statements with their parameters below this, and parameters hold what people are called
+    for name in ("sqlalchemy", "aiosqlite", "neo4j", "asyncio", "casbin"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers[:] = []
+        logging.getLogger(name).propagate = name != "uvicorn.access"

@@ -1,0 +1,1 @@
+"""The test suite. `conftest.py` says which database and graph engine a run uses."""

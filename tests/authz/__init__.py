@@ -1,0 +1,1 @@
+"""Tokens, role templates, and the compiler of scopes against a slow and obvious oracle."""

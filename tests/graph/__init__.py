@@ -1,0 +1,1 @@
+"""The graph on whichever engine the run uses, and the embedded engine itself."""
