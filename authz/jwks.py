@@ -111,8 +111,7 @@ def parse_keys(text: bytes) -> dict[str, VerificationKey]:
 def _usable(jwk: dict[str, Any]) -> VerificationKey | None:
     algorithm = {"RSA": "RS256", "EC": "ES256"}.get(str(jwk.get("kty")))
     named = isinstance(jwk.get("kid"), str) and jwk["kid"] != ""
-    private = "d" in jwk
-    if algorithm is None or not named or private:
+    if algorithm is None or not named:
         return None
     if jwk.get("alg", algorithm) != algorithm or jwk.get("use", "sig") != "sig":
         return None
@@ -120,6 +119,7 @@ def _usable(jwk: dict[str, Any]) -> VerificationKey | None:
         key = PyJWK(jwk, algorithm).key
     except (PyJWTError, ValueError, TypeError):
         return None
+    # a private key published by mistake is of another class, and is not used
     strong = isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS
     right_curve = isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)
     return VerificationKey(key, algorithm) if strong or right_curve else None

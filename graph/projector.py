@@ -92,7 +92,7 @@ class Projector:
         finally:
             await self._settle(claimed, outcome)
         if claimed:
-            log.info("graph events delivered", events=len(outcome.sent), seconds=round(time.monotonic() - started, 3))
+            log.debug("graph events delivered", events=len(outcome.sent), seconds=round(time.monotonic() - started, 3))
         return len(claimed)
 
     async def _deliver(self, kind: str, events: Sequence[Pending], outcome: _Outcome) -> None:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Final, LiteralString
 
 from graph.driver import Graph
-from graph.edges import EdgeKind, StoredEdge, stream_edges, upsert_edges
+from graph.edges import KEYS_PER_LOOKUP, EdgeKind, StoredEdge, stream_edges, upsert_edges
 from graph.errors import GraphLimit
 from graph.fans import chunks, fan_of, node_id
 
-CASCADES_PER_READ: Final = 1_000
-KEYS_PER_READ: Final = 5_000
+CASCADES_PER_READ: Final = 500
 MAX_EDGES: Final = 1_000_000
 MAX_PATH: Final = 1_000
 BREADTHS_SECONDS: Final = 10.0
@@ -183,7 +182,7 @@ async def paths(
 
 async def _parents(graph: Graph, brand_id: int, keys: Iterable[str]) -> dict[str, int]:
     parents: dict[str, int] = {}
-    for chunk in chunks(sorted(keys), KEYS_PER_READ):
+    for chunk in chunks(sorted(keys), KEYS_PER_LOOKUP):
         (row,) = await graph.read(PARENTS, {"keys": chunk, "brand": brand_id})
         parents.update(zip(row["keys"], map(fan_of, row["sources"]), strict=True))
     return parents

@@ -30,7 +30,8 @@ Found = tuple[str, Fact]
 class Difference:
     """Where the graph is not what SQL says, for one part of one brand.
 
-    The keys are samples of at most 20. With `lag` alone events are on their way that explain what was looked at.
+    The keys are samples of at most 20; one that is both missing and extra stands for something else in the graph.
+    `lag` says that events on their way explain all that was looked at, and then there are no samples.
     """
 
     brand_id: int

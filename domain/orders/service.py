@@ -123,9 +123,9 @@ async def _write(
     rows = {number: _row(brand, source, order, fans[_identity(order)]) for number, (_, order) in latest.items()}
     relined = await _with_other_lines(session, brand.currency, known, latest)
     changed = {n: row for n, row in rows.items() if n in relined or _differs(row, known.get(n))}
-    moved_from = {known[number].fan_id for number in changed if number in known} - set(fans.values())
-    if moved_from:
-        await lock_fans(session, moved_from)
+    moved_from = {known[number].fan_id for number in changed if number in known}
+    if moved_from - set(fans.values()):
+        await lock_fans(session, moved_from - set(fans.values()))
     ids = {number: row.id for number, row in known.items()} | await _upsert(session, changed)
     had = {known[number].id for number in changed if number in known}
     await _replace_lines(session, brand, {ids[number]: latest[number][1] for number in changed}, had)

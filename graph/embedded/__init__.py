@@ -1,6 +1,7 @@
 """Run the embedded graph engine as a supervised child process."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -173,16 +174,11 @@ class EmbeddedGraph:
         await self._prove_identity()
 
     async def _ready(self) -> bool:
-        """Ask for 204, which the engine gives when databases are recovered and plugins are up."""
         try:
             async with asyncio.timeout(1.0):
-                reader, writer = await asyncio.open_connection(HOST, self._ports[1] if self._ports else 0)
-                writer.write(b"GET /api/v1/ready HTTP/1.0\r\n\r\n")
-                status = await reader.readline()
-                writer.close()
+                return self._ports is not None and await _says_ready(self._ports[1])
         except (OSError, TimeoutError):
             return False
-        return b" 204" in status
 
     def _check_starting(self, deadline: float) -> None:
         # With its Bolt port taken the engine stays up but is never ready: only its console tells.
@@ -232,3 +228,15 @@ def _free_ports() -> tuple[int, int]:
         first.bind((HOST, 0))
         second.bind((HOST, 0))
         return first.getsockname()[1], second.getsockname()[1]
+
+
+async def _says_ready(port: int) -> bool:
+    """Ask for 204, which the engine gives once databases are recovered and plugins are up."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    try:
+        writer.write(b"GET /api/v1/ready HTTP/1.0\r\n\r\n")
+        return b" 204" in await reader.readline()
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()

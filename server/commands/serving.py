@@ -5,7 +5,6 @@ import signal
 
 import uvicorn
 from rich.console import Console
-from rich.table import Table
 from starlette.applications import Starlette
 
 import migrations
@@ -96,12 +95,13 @@ async def _project(services: Services, bars: Bars) -> None:
 
 
 def _show(settings: Settings, services: Services, result: DemoResult) -> None:
-    base = f"http://{settings.host}:{settings.port}"
-    tokens = services.tokens
-    table = Table("who", "where", "header to paste", show_lines=True)
-    for who, subject in result.staff.items():
-        table.add_row(who, f"{base}/graphql", f'{{"Authorization": "Bearer {tokens.mint_staff(subject)}"}}')
+    """Print who can ask, where, and the line to paste into GraphiQL's headers."""
+    base, tokens = f"http://{settings.host}:{settings.port}", services.tokens
+    staff, fans = f"{base}/graphql", f"{base}/fan/graphql"
     fan = tokens.mint_fan(result.fan.fan_id, result.fan.brand_id, result.fan.group_id)
-    table.add_row("a fan", f"{base}/fan/graphql", f'{{"Authorization": "Bearer {fan}"}}')
-    console.print(table, soft_wrap=True)
-    console.print(f"GraphiQL: {base}/graphql for staff, {base}/fan/graphql for a fan. Ctrl-C stops everything.")
+    callers = [(who, staff, tokens.mint_staff(subject)) for who, subject in result.staff.items()]
+    for who, where, token in [*callers, ("a fan", fans, fan)]:
+        console.print(f"\n[bold]{who}[/] at {where}", highlight=False)
+        console.print(f'{{"Authorization": "Bearer {token}"}}', soft_wrap=True, highlight=False, markup=False)
+    console.print(f"\nGraphiQL: {staff} for staff, {fans} for a fan; paste a line above as headers.", highlight=False)
+    console.print("Ctrl-C stops everything.")

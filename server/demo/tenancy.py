@@ -102,9 +102,7 @@ async def _place(session: AsyncSession, group_id: int, spec: BrandSpec) -> Brand
         for dealer_id, city in zip(found.scalars(), cities, strict=True)
     ]
     mine = channel_accounts.c.brand_id == row.id
-    accounts = await session.execute(
-        select(channel_accounts.c.id).where(mine).order_by(channel_accounts.c.app_id.desc())
-    )
+    accounts = await session.execute(select(channel_accounts.c.id).where(mine).order_by(channel_accounts.c.id))
     return BrandPlace(row, spec, tuple(places), tuple(accounts.scalars()))
 
 

@@ -53,6 +53,8 @@ def test_roles_unite_per_permission_and_permissions_with_the_same_nodes_share_th
 
 def test_a_deny_below_is_barred_and_a_deny_at_or_above_takes_the_allow_away() -> None:
     assert scope(GrantRow("READ", 2), GrantRow("BLIND", 2, 5)).nodes("fan:read").barred == {("dealer_id", 5)}
+    assert scope(GrantRow("READ"), GrantRow("BLIND", 2)).nodes("fan:read").barred == {("brand_id", 2)}
+    assert scope(GrantRow("READ", 2, 5), GrantRow("BLIND", 2, 5, 9)).nodes("fan:read").barred == {("store_id", 9)}
     assert not scope(GrantRow("READ", 2, 5), GrantRow("BLIND", 2)).can("fan:read")
     assert not scope(GrantRow("READ", 2, 5), GrantRow("BLIND", 2, 5)).can("fan:read")
     assert not scope(GrantRow("READ"), GrantRow("BLIND")).can("fan:read")
@@ -93,3 +95,12 @@ def test_a_fan_reaches_their_own_row_and_sees_what_stands_above_it() -> None:
     expected = nodes(fans={77}, above_groups={1}, above_brands={2}, above_dealers={5})
     assert found.nodes("fan:read") == found.nodes("me:write") == expected
     assert not found.can("fan:write")
+
+
+def test_a_deny_in_the_fan_role_takes_its_permission_from_every_fan() -> None:
+    rights = RoleRights(frozenset({"me:read", "fan:read"}), frozenset({"fan:read"}))
+
+    found = compile_fan_scope("fan:77", group_id=1, brand_id=2, dealer_id=None, fan_id=77, rights=rights)
+
+    assert set(found.permissions) == {"me:read"}
+    assert found.nodes("me:read").above_dealers == frozenset()

@@ -1,6 +1,7 @@
 """Staff tokens of an identity provider: which key is believed, and how often the provider is asked."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -229,10 +230,11 @@ async def test_a_provider_that_does_not_answer_costs_two_seconds_and_never_the_e
         rsa_jwk("x", ONE, alg="RS512"),
         rsa_jwk("x", ONE, alg="HS256"),
         rsa_jwk("x", ONE, d="AQAB"),
+        {**json.loads(RSAAlgorithm.to_jwk(ONE)), "kid": "x", "use": "sig"},
         rsa_jwk("x", rsa_key("weak", 1024)),
         ec_jwk("x", ec.generate_private_key(ec.SECP384R1())),
     ],
-    ids=lambda jwk: "-".join(str(jwk.get(name)) for name in ("kty", "use", "alg", "crv")),
+    ids=lambda jwk: "-".join(str(jwk.get(name)) for name in ("kty", "use", "alg", "crv", "key_ops")),
 )
 def test_keys_that_are_weak_private_symmetric_or_meant_otherwise_are_left_out(jwk: dict[str, Any]) -> None:
     assert set(parse_keys(key_set(jwk, rsa_jwk("good", ONE)))) == {"good"}

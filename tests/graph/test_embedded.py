@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -60,9 +59,11 @@ def alive(pid: int) -> bool:
 
 async def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
     deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
         await asyncio.sleep(0.1)
-    return holds()
+    return True
 
 
 def pid_of(engine: EmbeddedGraph) -> int:
@@ -75,7 +76,7 @@ def listening(pid: int) -> list[str]:
     inodes = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
-            inodes.add(os.readlink(entry).removeprefix("socket:[").removesuffix("]"))
+            inodes.add(str(entry.readlink()).removeprefix("socket:[").removesuffix("]"))
     lines = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]
     return [fields[1].partition(":")[0] for fields in lines if fields[3] == "0A" and fields[9] in inodes]
 
@@ -156,12 +157,15 @@ async def test_an_engine_whose_port_was_lost_is_announced_at_its_new_address(tmp
 
 @linux_only
 async def test_the_engine_ends_with_a_killed_server(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", SERVE, str(tmp_path)], stdout=subprocess.PIPE) as server:
-        assert server.stdout is not None
-        pid = int(await asyncio.to_thread(server.stdout.readline))
-        assert alive(pid)
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVE, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert server.stdout is not None
+    pid = int(await server.stdout.readline())
+    assert alive(pid)
 
-        server.kill()
+    server.kill()
+    await server.wait()
 
     assert await eventually(lambda: not alive(pid))
     async with running(tmp_path):

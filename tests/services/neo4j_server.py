@@ -114,6 +114,7 @@ async def _until_open(process: subprocess.Popen[bytes], port: int, home: Path) -
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()
+            await writer.wait_closed()
             return
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"Neo4j did not start:\n{(home / 'console.log').read_text()[-4000:]}")
