@@ -135,6 +135,8 @@ def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
             "server_settings": {
                 "application_name": "headless-scrm",
                 "timezone": "UTC",
+                # statements here take milliseconds, and compiling one takes hundreds of them
+                "jit": "off",
                 "statement_timeout": f"{STATEMENT_SECONDS}s",
                 "lock_timeout": f"{LOCK_WAIT_SECONDS}s",
                 "idle_in_transaction_session_timeout": "60s",

@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import LargeBinary, String, select
+from sqlalchemy import Index, LargeBinary, String, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, SQLModel
 
 from domain import clock
 from domain.columns import Json
-from domain.database import insert_ignore
+from domain.database import Database, insert_ignore
 from domain.errors import IdempotencyConflict
+from domain.scope import system_scope
 from domain.tables import moment, ref, table_of
 
 
@@ -22,6 +23,7 @@ class Idempotency(SQLModel, table=True):
     """The answer given for a key of one caller and mutation. Kept for at least 72 hours."""
 
     __tablename__ = "idempotency"
+    __table_args__ = (Index("ix_idempotency_created_at", "created_at"),)
 
     principal: str = Field(primary_key=True, sa_type=String(255))
     mutation: str = Field(primary_key=True, sa_type=String(64))
@@ -45,6 +47,14 @@ class Once:
     def digest(self) -> bytes:
         """Return the SHA-256 of the request, equal for equal input whatever its order of keys."""
         return hashlib.sha256(orjson.dumps(self.request, default=str, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+async def prune(database: Database, older_than: datetime) -> int:
+    """Forget the keys used before the moment; return how many."""
+    table = table_of(Idempotency)
+    async with database.writing(system_scope("idempotency")) as session:
+        result: Any = await session.execute(delete(table).where(table.c.created_at < older_than))
+        return int(result.rowcount)
 
 
 async def run_once(

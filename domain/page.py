@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -75,7 +75,7 @@ def decode_cursor(order: Order, cursor: str, name: str) -> list[Any]:
         if code != order.code or len(values) != len(order.columns):
             raise ValueError(code)
         return [_typed(column, value) for column, value in zip(order.columns, values, strict=True)]
-    except (ValueError, TypeError, binascii.Error) as error:
+    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise BadInput(f"{name} is not a cursor of this list.", field=(name,)) from error
 
 
@@ -85,7 +85,7 @@ def _typed(column: ColumnElement[Any], value: Any) -> Any:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             raise ValueError(value)
-        return moment
+        return moment.astimezone(UTC)
     if type(value) is not kind or (kind is int and not -(2**63) <= value < 2**63):
         raise ValueError(value)
     return value

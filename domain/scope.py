@@ -107,9 +107,13 @@ def tenant_columns(table: Table) -> dict[str, Column[Any]]:
 
 
 def _place(row: Any, name: str) -> Any:
-    if name == "fan_id" and hasattr(row, "person_id"):
-        return row.id
-    return getattr(row, name, None)
+    """Return the row's node of a level. A driver's row must have all levels, or it cannot be placed."""
+    table = getattr(row, "__table__", None)
+    if table is not None:
+        return row.id if table.info.get("node") == name else getattr(row, name, None)
+    if name == "fan_id":
+        return row.id if hasattr(row, "person_id") else getattr(row, name, None)
+    return getattr(row, name)
 
 
 @dataclass(frozen=True)

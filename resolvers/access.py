@@ -85,4 +85,5 @@ async def _permissions_of(context: Context, session: Any, group_id: int, role: s
     rights = context.services.templates.of(role, custom)
     if not rights.allow and not rights.deny and not known:
         raise BadInput("No such role.", field=("input", "role"))
-    return set(rights.allow)
+    # what a role denies is touched too: without it, who is barred could lift the bar
+    return set(rights.allow | rights.deny)

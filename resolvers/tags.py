@@ -25,8 +25,9 @@ async def list_tags(context: Context, *, page: PageArgs, brand_id: BrandId | Non
 
 async def fan_tags_of(context: Context, fans: Sequence[Fan], *, first: int = 20) -> Sequence[list[FanTag]]:
     """The tags they carry, heaviest first."""
+    readable = [fan.id for fan in fans if context.scope.holds(queries.PERMISSION, fan)]
     async with context.reading() as session:
-        found = await queries.fan_tags_by_fan(session, context.scope, [fan.id for fan in fans], first)
+        found = await queries.fan_tags_by_fan(session, context.scope, readable, first)
     return [found.get(fan.id, []) for fan in fans]
 
 

@@ -26,7 +26,7 @@ class Grant:
     granted_by: str = column("Who gave it.")
     expires_at: datetime | None = column("When it ends; null for never.")
     created_at: datetime = column("When it was given.")
-    brand = relation(tenancy.brands_of, Brand, permission="tenancy:read")
+    brand = relation(tenancy.brands_of, Brand | None, permission="tenancy:read")
     dealer = relation(tenancy.dealers_of, Dealer | None, permission="tenancy:read")
     store = relation(tenancy.stores_of, Store | None, permission="tenancy:read")
 

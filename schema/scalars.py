@@ -32,7 +32,10 @@ def _parse_moment(value: Any) -> datetime:
         raise GraphQLError("DateTime cannot represent this value.") from error
     if moment.tzinfo is None:
         raise GraphQLError("DateTime needs an offset.")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise GraphQLError("DateTime cannot represent this value.") from error
 
 
 def _serialize_moment(value: datetime) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import strawberry
@@ -12,7 +12,6 @@ from starlette.routing import Route
 
 from authz.authenticate import Audience, Authenticator
 from authz.viewer import Anonymous, ServiceViewer
-from graph.projector import Projector
 from resolvers.context import Context, Services
 from schema import fan_schema, staff_schema
 from schema.gate import Limits
@@ -23,6 +22,7 @@ from server.http.request import Request
 from server.http.throttle import Rate
 from server.runtime import Runtime, runtime_of
 from server.settings import Settings
+from server.worker import work
 
 STAFF_PAGE, SERVICE_PAGE = 100, 1000
 INTROSPECT = "schema:introspect"
@@ -69,7 +69,7 @@ def create_app(settings: Settings, opened: Runtime | None = None) -> Starlette:
             for callers in (staff, fans):
                 callers.open(runtime.services)
             health.services = runtime.services
-            async with _projecting(runtime.services, enabled=settings.worker):
+            async with _working(runtime.services, enabled=settings.worker):
                 _tune_collector()
                 yield
                 health.draining = True
@@ -98,16 +98,15 @@ def _endpoint(schema: strawberry.Schema, callers: _Callers, settings: Settings) 
 
 
 @asynccontextmanager
-async def _projecting(services: Services, *, enabled: bool) -> AsyncIterator[None]:
+async def _working(services: Services, *, enabled: bool) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    running = asyncio.create_task(Projector(services.database, services.graph).run(stop)) if enabled else None
+    running = asyncio.create_task(work(services, stop)) if enabled else None
     try:
         yield
     finally:
         stop.set()
         if running is not None:
-            with suppress(asyncio.CancelledError):
-                await running
+            await running
 
 
 def _tune_collector() -> None:

@@ -4,6 +4,7 @@ g1 { b1 { d1, d11 }, b2 { d1 }, b10 { d1 } }    g2 { b1 { d1 } }
 """
 
 import base64
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -182,11 +183,11 @@ async def _build_fans(world: World, session: Any, place: str) -> None:
     orders = [_order(at, name, number) for number, name in enumerate(names, start=1) for _ in range(1)]
     await record_orders(session, world.services.vault, "test", brand, OrderBatch("test", orders))
     await _build_tags(world, session, at, place, names)
-    chain = [ShareInput("content", person(a), person(b), START) for a, b in zip(names, names[1:], strict=False)]
+    chain = [ShareInput("content", person(a), person(b), START) for a, b in itertools.pairwise(names)]
     await record_shares(session, world.services.vault, brand, place, chain)
     cascades = await session.execute(select(table_of(_cascade()).c.id).where(table_of(_cascade()).c.source == place))
     world.cascades[place] = cascades.scalar_one()
-    links = [NewReferral(world.fans[a], world.fans[b], START) for a, b in zip(names, names[1:], strict=False)]
+    links = [NewReferral(world.fans[a], world.fans[b], START) for a, b in itertools.pairwise(names)]
     await record_referrals(session, brand, links)
 
 
@@ -205,7 +206,7 @@ def _order(at: dict[str, int], name: str, number: int) -> OrderInput:
 
 async def _build_tags(world: World, session: Any, at: dict[str, int], place: str, names: list[str]) -> None:
     brand = "/".join(place.split("/")[:2])
-    group = place.split("/")[0]
+    group = place.split("/", maxsplit=1)[0]
     tags, fan_tags = table_of(Tag), table_of(FanTag)
     for name, owner in ((brand, at["brand_id"]), (group, None)):
         if name not in world.tags:

@@ -52,7 +52,7 @@ async def grant_role(
 
     Raises Forbidden where the giver lacks one of the permissions at the node, or gives to themselves.
     """
-    node = await _node(session, to.group_id, wanted)
+    node = await _node(session, scope, to.group_id, wanted)
     lacking = missing_permissions(scope, {*permissions, "role:assign"}, node)
     if lacking:
         raise Forbidden(f"You cannot give what you do not hold there: {', '.join(lacking)}.")
@@ -97,18 +97,29 @@ async def _changed(
     await audit.record(session, scope.principal, [deed])
 
 
-async def _node(session: AsyncSession, group_id: int, wanted: RoleGrant) -> Node:
-    """Find the node a grant names, with those above it. Raises NotFound for one that is not in the group."""
+async def _node(session: AsyncSession, scope: Scope, group_id: int, wanted: RoleGrant) -> Node:
+    """Find the node a grant names, with those above it.
+
+    Raises NotFound for one that is not in the group, that the giver has nothing to do with, or below another.
+    """
     for model, name in _PLACES:
         place_id = getattr(wanted, name)
         if place_id is None:
             continue
         table = table_of(model)
-        found = (
-            await session.execute(select(table).where(table.c.id == place_id, table.c.group_id == group_id))
-        ).one_or_none()
+        visible = scope.where_shared("role:assign", table)
+        statement = select(table).where(table.c.id == place_id, table.c.group_id == group_id, visible)
+        found = (await session.execute(statement)).one_or_none()
         if found is None:
-            raise NotFound(field=("input", name.replace("_i", "I")))
+            raise _no_such(name)
         above = {level: getattr(found, level, None) for level in ("brand_id", "dealer_id")}
-        return Node(group_id, **{**above, name: place_id})
+        node = Node(group_id, **{**above, name: place_id})
+        for level in above:
+            if getattr(wanted, level) not in (None, getattr(node, level)):
+                raise _no_such(level)
+        return node
     return Node(group_id)
+
+
+def _no_such(place: str) -> NotFound:
+    return NotFound(field=("input", place.replace("_i", "I")))

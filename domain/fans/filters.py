@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, not_, or_, select, true
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, true
 
 from domain.errors import BadInput
 from domain.fans.models import Fan, Gender
@@ -21,7 +21,10 @@ MAX_CLAUSES = 50
 
 @dataclass(frozen=True)
 class FanFilter:
-    """Conditions on fans. All given ones must hold; `and`, `or` and `not` nest further ones."""
+    """Conditions on fans. All given ones must hold; `and`, `or` and `not` nest further ones.
+
+    A fan is found by phone, or by tag, where the caller may read that of them.
+    """
 
     brand_id: BrandId | None = None
     dealer_id: DealerId | None = None
@@ -74,11 +77,37 @@ def tags_in(wanted: FanFilter | None) -> set[int]:
     return own.union(*(tags_in(inner) for inner in _nested(wanted)))
 
 
-def condition(wanted: FanFilter, phone_conditions: dict[str, ColumnElement[bool]]) -> ColumnElement[bool]:
-    """Build the SQL of a filter. Raises BadInput for one with too many clauses or an empty `or`."""
+def check_size(wanted: FanFilter) -> None:
+    """Raise BadInput for a filter with too many clauses."""
     if clauses(wanted) > MAX_CLAUSES:
         raise BadInput(f"A filter may have at most {MAX_CLAUSES} clauses.", field=("filter",))
-    return _build(wanted, phone_conditions)
+
+
+def condition(
+    wanted: FanFilter, phones: dict[str, ColumnElement[bool]], tag_readable: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """Build the SQL of a filter from the conditions that find each of its phones, and that let a fan's tags be read.
+
+    Raises BadInput for an empty `or`.
+    """
+    if wanted.or_ is not None and not wanted.or_:
+        raise BadInput("or needs at least one condition.", field=("filter", "or"))
+    parts: list[ColumnElement[bool]] = [
+        fans.c[name] == getattr(wanted, name) for name in _EQUAL if getattr(wanted, name) is not None
+    ]
+    parts += _ranges(wanted)
+    if wanted.phone is not None:
+        parts.append(phones[wanted.phone])
+    if wanted.tag_id is not None:
+        carriers = select(fan_tags.c.fan_id).where(fan_tags.c.tag_id == wanted.tag_id)
+        parts.append(and_(fans.c.id.in_(carriers), tag_readable))
+    parts += [condition(inner, phones, tag_readable) for inner in wanted.and_ or []]
+    if wanted.or_:
+        parts.append(or_(*(condition(inner, phones, tag_readable) for inner in wanted.or_)))
+    if wanted.not_ is not None:
+        # a fan without a province is not in that province: NOT of an unknown would leave them out
+        parts.append(not_(func.coalesce(condition(wanted.not_, phones, tag_readable), false())))
+    return and_(*parts) if parts else true()
 
 
 def clauses(wanted: FanFilter) -> int:
@@ -89,25 +118,6 @@ def clauses(wanted: FanFilter) -> int:
 
 def _nested(wanted: FanFilter) -> list[FanFilter]:
     return [*(wanted.and_ or []), *(wanted.or_ or []), *([wanted.not_] if wanted.not_ else [])]
-
-
-def _build(wanted: FanFilter, phones: dict[str, ColumnElement[bool]]) -> ColumnElement[bool]:
-    if wanted.or_ is not None and not wanted.or_:
-        raise BadInput("or needs at least one condition.", field=("filter", "or"))
-    parts: list[ColumnElement[bool]] = [
-        fans.c[name] == getattr(wanted, name) for name in _EQUAL if getattr(wanted, name) is not None
-    ]
-    parts += _ranges(wanted)
-    if wanted.phone is not None:
-        parts.append(phones[wanted.phone])
-    if wanted.tag_id is not None:
-        parts.append(fans.c.id.in_(select(fan_tags.c.fan_id).where(fan_tags.c.tag_id == wanted.tag_id)))
-    parts += [_build(inner, phones) for inner in wanted.and_ or []]
-    if wanted.or_:
-        parts.append(or_(*(_build(inner, phones) for inner in wanted.or_)))
-    if wanted.not_ is not None:
-        parts.append(not_(_build(wanted.not_, phones)))
-    return and_(*parts) if parts else true()
 
 
 def _ranges(wanted: FanFilter) -> list[ColumnElement[bool]]:

@@ -225,6 +225,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["group_id"], ["groups.id"], name=op.f("fk_idempotency_group_id")),
         sa.PrimaryKeyConstraint("principal", "mutation", "key", name=op.f("pk_idempotency")),
     )
+    op.create_index("ix_idempotency_created_at", "idempotency", ["created_at"], unique=False)
     op.create_table(
         "outbox",
         sa.Column("id", BIG, nullable=False),
@@ -766,6 +767,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("dead_at IS NOT NULL"),
     )
     op.drop_table("outbox")
+    op.drop_index("ix_idempotency_created_at", table_name="idempotency")
     op.drop_table("idempotency")
     op.drop_table("group_keys")
     op.drop_table("brands")

@@ -18,6 +18,7 @@ from server.demo import DemoResult, is_loaded, load
 from server.progress import Bars
 from server.runtime import runtime_of
 from server.settings import Settings
+from server.worker import work
 
 console = Console()
 
@@ -54,7 +55,7 @@ async def _work(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with runtime_of(settings) as runtime:
-        await Projector(runtime.services.database, runtime.services.graph).run(stop)
+        await work(runtime.services, stop)
 
 
 def demo() -> None:

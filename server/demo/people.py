@@ -47,7 +47,7 @@ class _Human:
 
 def plan_fans(group: DemoGroup, count: int) -> list[list[NewFan]]:
     """Return the fans of each brand, `count` in all; some 15 % of the persons are fans of two brands."""
-    random = Random("demo fans")  # noqa: S311 - the same people on every machine, nothing secret
+    random = Random("demo fans")
     plans: list[list[NewFan]] = [[] for _ in group.brands]
     weights = [place.spec.share for place in group.brands]
     left, number = count, 0

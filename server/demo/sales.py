@@ -66,7 +66,7 @@ def _by_source(place: BrandPlace, crowd: Sequence[DemoFan], count: int) -> dict[
 
 
 def _plan(place: BrandPlace, crowd: Sequence[DemoFan], count: int) -> Iterator[tuple[str, OrderInput]]:
-    random = Random(f"demo orders {place.spec.code}")  # noqa: S311 - nothing secret
+    random = Random(f"demo orders {place.spec.code}")
     for number in range(count if crowd else 0):
         fan = crowd[int(len(crowd) * random.random() ** 2.2)]
         source = random.choices(list(_SOURCES), list(_SOURCES.values()))[0]

@@ -39,7 +39,7 @@ async def load_shares(
 
 
 def _plan_shares(group: DemoGroup, crowds: Sequence[Sequence[DemoFan]], scale: float) -> list[list[ShareInput]]:
-    random = Random("demo shares")  # noqa: S311 - nothing secret
+    random = Random("demo shares")
     plans: list[list[ShareInput]] = [[] for _ in group.brands]
     for number, size in enumerate(_sizes(max(1, round(CASCADES * scale)), round(SHARES * scale))):
         index = number % len(plans)
@@ -96,7 +96,7 @@ async def load_referrals(
 
 def _plan_referrals(place: BrandPlace, crowd: Sequence[DemoFan], count: int) -> list[NewReferral]:
     """Let fans be brought by earlier ones, half of the time by one who was brought themselves."""
-    random = Random(f"demo referrals {place.spec.code}")  # noqa: S311 - nothing secret
+    random = Random(f"demo referrals {place.spec.code}")
     earliest = sorted(crowd, key=lambda fan: (fan.plan.followed_at or MOMENT, fan.identity.value))
     positions = sorted(random.sample(range(1, len(earliest)), min(count, max(0, len(earliest) - 1))))
     brought: list[DemoFan] = []

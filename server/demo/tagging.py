@@ -33,7 +33,7 @@ async def load_tags(
     done, total = 0, sum(map(len, crowds))
     for place, crowd in zip(group.brands, crowds, strict=True):
         mine = [tag for tag in known if tag.brand_id in (None, place.row.id)]
-        random = Random(f"demo tags {place.spec.code}")  # noqa: S311 - nothing secret
+        random = Random(f"demo tags {place.spec.code}")
         random.shuffle(mine)
         for batch in batches(crowd):
             plan = _plan(random, batch, mine)

@@ -21,8 +21,6 @@ from server.imports.report import Report, reporting
 from server.imports.rows import OrderRow, order_row
 from server.progress import Progress
 
-_COLUMNS = {"fan.value": "fan", "placedAt": "placed", "itemCount": "quantity"}
-
 
 async def import_orders(
     database: Database,
@@ -87,9 +85,15 @@ class _Orders:
         async def work(session: AsyncSession) -> list[Outcome]:
             target = self.target
             results = await record_orders(session, target.vault, target.scope.principal, target.brand, batch)
-            return list(decided(rows, results, _COLUMNS))
+            return list(decided(rows, results, self._columns))
 
         return await self.target.commit(work)
+
+    @property
+    def _columns(self) -> dict[str, str]:
+        """What the file calls the fields that the domain names when it refuses an order."""
+        placed = "placed_on" if "placed_on" in self.layout.names else "placed_at"
+        return {"fan.value": "fan", "placedAt": placed, "itemCount": "quantity"}
 
     async def finish(self) -> Iterable[Outcome]:
         return ()

@@ -14,7 +14,7 @@ def new_brand() -> int:
 
 def seeded(seed: int) -> random.Random:
     """Return a generator that gives the same numbers in every run."""
-    return random.Random(seed)  # noqa: S311
+    return random.Random(seed)
 
 
 def random_cascade(rng: random.Random, brand_id: int, cascade_id: int, size: int, *, bias: int = 5) -> list[ShareEdge]:

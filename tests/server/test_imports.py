@@ -439,7 +439,7 @@ async def test_every_bad_row_is_named_by_line_and_the_others_come_in(
         Rejection(5, "amount: is negative"),
         Rejection(6, "amount: has more decimals than CNY"),
         Rejection(7, "fan: is empty"),
-        Rejection(8, "placed: lies in the future"),
+        Rejection(8, "placed_on: lies in the future"),
         Rejection(9, "quantity: 'x' is not a whole number"),
         Rejection(10, "the quotes of the line do not close"),
         Rejection(11, "quantity: must not be negative"),
@@ -606,7 +606,7 @@ async def test_rows_in_no_order_make_the_same_trees_when_the_seed_is_named(
 ) -> None:
     rows = [f"{node},{(node + 1) // 3 or 1},{code}" for code in "abc" for node in range(2, 9)]
     await import_shares(database, vault, SECOND, written(tmp_path, *rows), SHARES, Silent())
-    random.Random(7).shuffle(rows)  # noqa: S311 - an order that a failing test repeats
+    random.Random(7).shuffle(rows)
     named = Layout(SHARES.columns, "posts", seed="1")
 
     report = await share_import(database, vault, written(tmp_path, *rows), named)
@@ -640,7 +640,7 @@ async def test_too_many_waiting_shares_end_the_import_with_a_reason(
 
 def contested(number: int) -> list[str]:
     """Make rows in no order, with several sharers for a fan and some rows that never fit."""
-    chance = random.Random(number)  # noqa: S311 - rows that a failing test repeats
+    chance = random.Random(number)
     rows = ["1,0,a", "1,0,b"]
     rows += [f"{chance.randrange(1, 14)},{chance.randrange(14)},{chance.choice('ab')}" for _ in range(34)]
     return rows

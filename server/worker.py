@@ -1,0 +1,45 @@
+"""What runs beside the requests: the projector, and the forgetting of what has served its time."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+
+from domain import clock, idempotency
+from domain.errors import DomainError
+from domain.outbox import upkeep
+from graph.projector import Projector
+from resolvers.context import Services
+
+log = structlog.get_logger(__name__)
+
+HOUR_SECONDS = 3600.0
+SENT_KEPT = timedelta(days=7)
+# the API promises 72 hours
+KEYS_KEPT = timedelta(hours=96)
+
+
+async def work(services: Services, stop: asyncio.Event) -> None:
+    """Project and forget until told to stop; what is under way is finished first."""
+    projector = Projector(services.database, services.graph)
+    await asyncio.gather(projector.run(stop), _forget_hourly(services, stop))
+
+
+async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), HOUR_SECONDS)
+            return
+        try:
+            await forget(services)
+        except DomainError as error:
+            log.warning("nothing_forgotten", reason=str(error))
+
+
+async def forget(services: Services) -> None:
+    """Delete delivered events and idempotency keys that are older than they are promised to be kept."""
+    now = clock.now()
+    events = await upkeep.prune(services.database, now - SENT_KEPT)
+    keys = await idempotency.prune(services.database, now - KEYS_KEPT)
+    log.info("forgotten", events=events, keys=keys)
