@@ -1,13 +1,16 @@
 """The write guard: a session under a scope cannot write a row outside it, nor move a row to another tenant."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Delete, Insert, Table, Update, event, inspect
+from sqlalchemy import BindParameter, Delete, Insert, Table, Update, event, inspect
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from domain.errors import ScopeViolation
-from domain.scope import TenantSet, tenant_columns
+from domain.scope import LEVELS, TenantSet, tenant_columns
+from domain.tables import table_of
+from domain.walls import FAN_TABLES
 
 _FROZEN = ("group_id", "brand_id")
 
@@ -25,69 +28,78 @@ def _check_objects(session: Session, context: object, instances: object) -> None
             if name in inspect(changed).mapper.columns and inspect(changed).attrs[name].history.has_changes():
                 raise ScopeViolation(f"{type(changed).__name__}.{name} cannot change")
     for touched in (*session.new, *session.dirty, *session.deleted):
-        _check_row(reach, inspect(type(touched)).local_table, touched)
+        _check_rows(reach, table_of(type(touched)), [vars(touched)])
 
 
 def _check_statement(state: ORMExecuteState) -> None:
     statement = state.statement
+    reach: TenantSet = state.session.info["scope"].reach
     if not isinstance(statement, Insert | Update | Delete) or not isinstance(statement.table, Table):
         return
-    table: Table = statement.table
-    reach: TenantSet = state.session.info["scope"].reach
+    if reach.everything or not _is_walled(statement.table):
+        return
     if isinstance(statement, Insert):
-        for row in _rows(statement, state.parameters):
-            _check_row(reach, table, _Columns(row))
-    elif _is_walled(table) and not reach.everything:
-        _refuse_moves(statement)
-        state.statement = statement.where(reach.where_shared(table))
+        _check_rows(reach, statement.table, _rows(statement, state.parameters))
+    else:
+        _refuse_moves(statement, state.parameters)
+        state.statement = statement.where(reach.where_shared(statement.table))
 
 
-def _refuse_moves(statement: Update | Delete) -> None:
-    moved = {getattr(column, "key", column) for column in getattr(statement, "_values", None) or ()}
-    if moved & set(_FROZEN):
+def _refuse_moves(statement: Update | Delete, parameters: Any) -> None:
+    named = set(_by_name(getattr(statement, "_values", None) or {}, {}))
+    if any((named | set(row)) & set(_FROZEN) for row in _sets(parameters)):
         raise ScopeViolation(f"{statement.table} rows cannot move to another tenant")
 
 
 def _rows(statement: Insert, parameters: Any) -> Iterable[Mapping[str, Any]]:
-    if isinstance(parameters, Mapping):
-        yield parameters
-    elif parameters:
-        yield from parameters
-    elif statement._multi_values:  # noqa: SLF001 (SQLAlchemy has no public name for what an insert holds)
-        for batch in statement._multi_values:  # noqa: SLF001
-            yield from (_by_name(row) for row in batch if isinstance(row, Mapping))
-    elif statement._values:  # noqa: SLF001
-        yield _by_name(statement._values)  # noqa: SLF001
+    """Return every row the insert may write; where a value is given twice, both rows it could mean."""
+    if statement.select is not None:
+        raise ScopeViolation(f"what a SELECT puts into {statement.table} cannot be checked")
+    # SQLAlchemy has no public name for what an insert holds
+    if statement._multi_values:  # noqa: SLF001
+        return [_by_name(row, {}) for batch in statement._multi_values for row in batch]  # noqa: SLF001
+    held = statement._values or {}  # noqa: SLF001
+    if not held:
+        return _sets(parameters)
+    pairs = [(row, _by_name(held, row)) for row in _sets(parameters)]
+    return [{**low, **high} for row, fixed in pairs for low, high in ((row, fixed), (fixed, row))]
 
 
-def _by_name(values: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(getattr(column, "key", column)): getattr(value, "value", value) for column, value in values.items()}
+def _sets(parameters: Any) -> Sequence[Mapping[str, Any]]:
+    if not parameters:
+        return [{}]
+    return [parameters] if isinstance(parameters, Mapping) else list(parameters)
+
+
+def _by_name(values: Mapping[Any, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(getattr(column, "key", column)): _literal(value, parameters) for column, value in values.items()}
+
+
+def _literal(value: Any, parameters: Mapping[str, Any]) -> Any:
+    return parameters.get(value.key, value.value) if isinstance(value, BindParameter) else value
 
 
 def _is_walled(table: Table) -> bool:
-    return bool(set(tenant_columns(table)) & {"group_id", "brand_id"})
+    return bool(tenant_columns(table).keys() & set(_FROZEN))
 
 
-def _check_row(reach: TenantSet, table: Any, row: Any) -> None:
-    # a row above the caller's nodes may be written too (an audit line of the brand by its dealer): the service decides
-    if reach.everything or not isinstance(table, Table) or not _is_walled(table):
+def _check_rows(reach: TenantSet, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    if reach.everything or not _is_walled(table):
         return
-    places = [("group_id", reach.groups | reach.above_groups), ("brand_id", reach.brands | reach.above_brands)]
-    own = table.info.get("node")
-    for name, nodes in places:
-        if name == own or name not in table.c:
-            continue
-        value = getattr(row, name, None)
-        inside = value in nodes or (name == "brand_id" and (value is None or row.group_id in reach.groups))
-        if not inside and not (name == "group_id" and value is None):
-            raise ScopeViolation(f"a row of {table.name} with {name}={value} lies outside the session's scope")
+    columns = {level: column.key for level, column in tenant_columns(table).items()}
+    # a batch has thousands of rows and a handful of places
+    for place in {tuple(map(row.get, columns.values())) for row in rows}:
+        if not _is_inside(reach, table, dict(zip(columns, place, strict=True))):
+            raise ScopeViolation(f"a row of {table.name} lies outside the session's scope")
 
 
-class _Columns:
-    """A row of parameters read like an object."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def __getattr__(self, name: str) -> Any:
-        return self._values.get(name)
+def _is_inside(reach: TenantSet, table: Table, place: dict[str, Any]) -> bool:
+    if table.name in FAN_TABLES:
+        return reach.covers(SimpleNamespace(**dict.fromkeys(LEVELS) | place))
+    # a row above the caller's nodes may be written too (an audit line of the brand by its dealer): the service decides
+    own, group = table.info.get("node"), place.get("group_id")
+    if own != "group_id" and "group_id" in place and group not in reach.groups | reach.above_groups:
+        return False
+    if own == "brand_id" or "brand_id" not in place:
+        return True
+    return place["brand_id"] in reach.brands | reach.above_brands or group in reach.groups

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, and_, false, or_, true
@@ -99,6 +99,7 @@ def _absent(column: Column[Any], node: int) -> ColumnElement[bool]:
     return or_(column.is_(None), column != node)
 
 
+@cache
 def tenant_columns(table: Table) -> dict[str, Column[Any]]:
     """Name the columns that place a row of `table` in the tenancy. A node's own id is its deepest place."""
     own = table.info.get("node")

@@ -29,9 +29,11 @@ def plain_settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def world(database: Database, plain_settings: Settings) -> World:
-    """Return world W in a database of its own, with a graph that never answers."""
-    return await worlds.build(worlds.services_of(database, plain_settings))
+async def world(database: Database, plain_settings: Settings) -> AsyncIterator[World]:
+    """Yield world W in a database of its own, with a graph that never answers."""
+    services = worlds.services_of(database, plain_settings)
+    yield await worlds.build(services)
+    await services.graph.close()
 
 
 @pytest.fixture
