@@ -11,7 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from domain import clock
 from domain.columns import Json
-from domain.page import Order, Page, PageArgs, paginate
+from domain.page import Page, PageArgs, Sort, paginate
 from domain.scope import Scope
 from domain.tables import key, moment, ref, table_of
 
@@ -58,4 +58,4 @@ async def list_entries(session: AsyncSession, scope: Scope, args: PageArgs) -> P
     """Return a page of the log where the caller may audit."""
     log = table_of(AuditEntry)
     statement = select(log).where(scope.where("audit:read", log))
-    return await paginate(session, statement, Order("id", (log.c.id,)), args)
+    return await paginate(session, statement, Sort("id", (log.c.id,)), args)

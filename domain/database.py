@@ -128,6 +128,7 @@ def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=False,
+        hide_parameters=True,  # an error's text is logged, and parameters are personal data
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
         connect_args={
@@ -148,6 +149,7 @@ def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
 def _sqlite_engine(url: str) -> AsyncEngine:
     engine = create_async_engine(
         url,
+        hide_parameters=True,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
         connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None},

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import BindParameter, Delete, Insert, Table, Update, event, inspect
+from sqlalchemy import BindParameter, ColumnElement, Delete, Insert, Table, Update, event, inspect, or_
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from domain.errors import ScopeViolation
 from domain.scope import LEVELS, TenantSet, tenant_columns
 from domain.tables import table_of
-from domain.walls import FAN_TABLES
+from domain.walls import BRAND_TABLES, FAN_TABLES
 
 _FROZEN = ("group_id", "brand_id")
 
@@ -42,7 +42,14 @@ def _check_statement(state: ORMExecuteState) -> None:
         _check_rows(reach, statement.table, _rows(statement, state.parameters))
     else:
         _refuse_moves(statement, state.parameters)
-        state.statement = statement.where(reach.where_shared(statement.table))
+        state.statement = statement.where(_inside(reach, statement.table))
+
+
+def _inside(reach: TenantSet, table: Table) -> ColumnElement[bool]:
+    if table.name in BRAND_TABLES:
+        brands = table.c.brand_id.in_(sorted(reach.brands | reach.above_brands))
+        return or_(table.c.group_id.in_(sorted(reach.groups)), brands)
+    return reach.where_shared(table)
 
 
 def _refuse_moves(statement: Update | Delete, parameters: Any) -> None:
@@ -58,7 +65,7 @@ def _rows(statement: Insert, parameters: Any) -> Iterable[Mapping[str, Any]]:
     # SQLAlchemy has no public name for what an insert holds
     if statement._multi_values:  # noqa: SLF001
         return [_by_name(row, {}) for batch in statement._multi_values for row in batch]  # noqa: SLF001
-    held = statement._values or {}  # noqa: SLF001
+    held: Mapping[Any, Any] = statement._values or {}  # noqa: SLF001
     if not held:
         return _sets(parameters)
     pairs = [(row, _by_name(held, row)) for row in _sets(parameters)]
@@ -71,7 +78,9 @@ def _sets(parameters: Any) -> Sequence[Mapping[str, Any]]:
     return [parameters] if isinstance(parameters, Mapping) else list(parameters)
 
 
-def _by_name(values: Mapping[Any, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _by_name(values: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ScopeViolation("rows without the names of their columns cannot be checked")
     return {str(getattr(column, "key", column)): _literal(value, parameters) for column, value in values.items()}
 
 

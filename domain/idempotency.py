@@ -57,12 +57,20 @@ async def prune(database: Database, older_than: datetime) -> int:
         return int(result.rowcount)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What an effect answers, and whether it wrote anything that must not be written again."""
+
+    response: dict[str, Any]
+    wrote: bool = True
+
+
 async def run_once(
-    session: AsyncSession, once: Once, effect: Callable[[], Awaitable[dict[str, Any]]]
+    session: AsyncSession, once: Once, effect: Callable[[], Awaitable[Answer]]
 ) -> tuple[dict[str, Any], bool]:
     """Run the effect, or return the answer it gave before and True.
 
-    The key is written in the effect's own transaction: a refused input rolls it back and does not burn it, and a
+    The key is written in the effect's own transaction: a refused input takes it back and does not burn it, and a
     second request in flight waits on the unique key. Raises IdempotencyConflict for another input under the key.
     """
     table = table_of(Idempotency)
@@ -74,6 +82,7 @@ async def run_once(
         if known.request_hash != row["request_hash"]:
             raise IdempotencyConflict(field=("input", "idempotencyKey"))
         return known.response, True
-    response = await effect()
-    await session.execute(table.update().where(*same).values(response=response))
-    return response, False
+    answer = await effect()
+    kept = table.update().values(response=answer.response) if answer.wrote else table.delete()
+    await session.execute(kept.where(*same))
+    return answer.response, False

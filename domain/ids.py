@@ -10,11 +10,9 @@ class NodeOf(NamedTuple):
     kind: str
 
 
-GroupId = Annotated[int, NodeOf("Group")]
 BrandId = Annotated[int, NodeOf("Brand")]
 DealerId = Annotated[int, NodeOf("Dealer")]
 StoreId = Annotated[int, NodeOf("Store")]
-ChannelAccountId = Annotated[int, NodeOf("ChannelAccount")]
 StaffId = Annotated[int, NodeOf("Staff")]
 GrantId = Annotated[int, NodeOf("Grant")]
 FanId = Annotated[int, NodeOf("Fan")]

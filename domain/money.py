@@ -28,11 +28,12 @@ def to_minor(amount: Decimal, currency: str) -> int:
     """Return the amount in minor units. Raises ValueError for one the currency cannot have, or a huge one."""
     if not amount.is_finite() or amount < 0 or amount.adjusted() > 20:
         raise ValueError("must be an amount of zero or more")
-    minor = amount.scaleb(exponent(currency))
-    if minor != minor.to_integral_value():
-        raise ValueError(f"has more decimals than {currency}")
+    minor = amount.scaleb(exponent(currency)).to_integral_value()
     if minor > MAX_MINOR:
         raise ValueError("is too large")
+    # compared with what was sent: scaling rounds what has more digits than a calculation keeps
+    if to_decimal(int(minor), currency) != amount:
+        raise ValueError(f"has more decimals than {currency}")
     return int(minor)
 
 

@@ -44,7 +44,7 @@ class PageArgs:
 
 
 @dataclass(frozen=True)
-class Order:
+class Sort:
     """A stable total order: `code` names it in cursors, the last column is unique, all are NOT NULL."""
 
     code: str
@@ -63,12 +63,12 @@ class Page(Generic[Row]):
     counted: Select[Any]
 
 
-def encode_cursor(order: Order, values: Sequence[Any]) -> str:
+def encode_cursor(order: Sort, values: Sequence[Any]) -> str:
     plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
     return base64.urlsafe_b64encode(orjson.dumps([order.code, *plain])).decode().rstrip("=")
 
 
-def decode_cursor(order: Order, cursor: str, name: str) -> list[Any]:
+def decode_cursor(order: Sort, cursor: str, name: str) -> list[Any]:
     """Return the key values in a cursor. Raises BadInput where it is not one of this order."""
     try:
         code, *values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
@@ -102,7 +102,7 @@ def after_key(columns: Sequence[ColumnElement[Any]], values: Sequence[Any], *, d
     return and_(bound, or_(beyond, after_key(columns[1:], values[1:], descending=descending)))
 
 
-async def paginate(session: AsyncSession, statement: Select[Any], order: Order, args: PageArgs) -> Page[Any]:
+async def paginate(session: AsyncSession, statement: Select[Any], order: Sort, args: PageArgs) -> Page[Any]:
     """Run one page of the statement, which must select the order's columns. Reads at most `size + 1` rows."""
     counted = statement
     size, backwards = args.size(), args.last is not None

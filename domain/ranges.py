@@ -8,22 +8,23 @@ from sqlalchemy import ColumnElement
 
 from domain.errors import BadInput
 from domain.ids import Int64
+from domain.inputs import said
 
 
 @dataclass(frozen=True)
 class IntRange:
     """Whole numbers within inclusive bounds; a missing bound is open."""
 
-    gte: Int64 | None = None
-    lte: Int64 | None = None
+    gte: Int64 | None = said("At least this.", None)
+    lte: Int64 | None = said("At most this.", None)
 
 
 @dataclass(frozen=True)
 class TimeRange:
     """Moments from `since` (inclusive) to `before` (exclusive); a missing bound is open."""
 
-    since: datetime | None = None
-    before: datetime | None = None
+    since: datetime | None = said("At this moment or later.", None)
+    before: datetime | None = said("Before this moment.", None)
 
 
 def within_ints(column: ColumnElement[Any], wanted: IntRange) -> list[ColumnElement[bool]]:

@@ -1,9 +1,8 @@
 """What all tables share: naming of constraints, key and tenant columns, and the Core table behind a model."""
 
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, MetaData, Table, inspect
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, MetaData, Table, inspect
 from sqlmodel import Field, SQLModel
 
 from domain import clock
@@ -47,9 +46,9 @@ def moment(*, nullable: bool = False, now: bool = False) -> Any:
     return Field(default=None if nullable else ..., sa_type=UtcDateTime, nullable=nullable)
 
 
-def within(parent: str, *columns: str, target: str | None = None) -> ForeignKeyConstraint:
+def within(parent: str, *columns: str) -> ForeignKeyConstraint:
     """Keep tenant columns consistent: these columns together name one row of `parent`."""
-    names = [*columns[:-1], target or "id"]
+    names = [*columns[:-1], "id"]
     return ForeignKeyConstraint(list(columns), [f"{parent}.{name}" for name in names])
 
 
@@ -58,6 +57,3 @@ def table_of(model: type[SQLModel]) -> Table:
     table = inspect(model).local_table
     assert isinstance(table, Table)
     return table
-
-
-__all__ = ["Column", "datetime", "key", "metadata", "moment", "ref", "table_of", "within"]

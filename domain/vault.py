@@ -120,6 +120,11 @@ def normalise_phone(text: str) -> str:
     return re.sub(r"^(?:0086|86)(?=1\d{10}$)", "", digits)
 
 
+def is_phone(number: str) -> bool:
+    """Tell whether normalised digits can be a phone number."""
+    return 5 <= len(number) <= 15
+
+
 def mask_phone(phone: str) -> str:
     """Hide the middle of a phone number: 138****3534."""
     return f"{phone[:3]}****{phone[-4:]}" if len(phone) >= 8 else "****"

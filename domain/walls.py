@@ -27,9 +27,10 @@ def wall_settings(scope: Scope, statement_seconds: float | None = None) -> tuple
 
 
 def _listed(column: str, *lists: str) -> str:
-    # the sub-select makes PostgreSQL read the setting once a statement and not once a row
-    arms = [f"{column} = ANY ((SELECT current_setting('app.{name}', true)::bigint[])::bigint[])" for name in lists]
-    return " OR ".join(arms)
+    # the sub-select makes PostgreSQL read the setting once a statement and not once a row; after the transaction that
+    # set it, it is empty and not unset
+    setting = "(SELECT NULLIF(current_setting('app.{}', true), '')::bigint[])::bigint[]"
+    return " OR ".join(f"{column} = ANY ({setting.format(name)})" for name in lists)
 
 
 _EVERYTHING = "(SELECT current_setting('app.everything', true)) = 'on'"

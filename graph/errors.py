@@ -10,7 +10,7 @@ class GraphUnavailable(Unavailable):
 class GraphLimit(DomainError):
     """Refuse an answer larger than a request may ask for."""
 
-    code = "LIMITED"
+    code = "QUERY_TOO_COMPLEX"
 
 
 class GraphWriteRefused(Exception):

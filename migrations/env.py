@@ -3,14 +3,14 @@
 from typing import Any
 
 from alembic import context
-from sqlalchemy.types import TypeDecorator
 
+from domain.columns import UtcDateTime
 from migrations.models import metadata
 
 
 def _render(kind: str, item: Any, autogen: Any) -> Any:
     # a migration keeps the column type of its day, not a class that may change or go
-    if kind == "type" and isinstance(item, TypeDecorator):
+    if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     return False
 

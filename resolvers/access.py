@@ -12,6 +12,7 @@ from domain.access.rules import Node
 from domain.access.service import GrantRef, RoleGrant
 from domain.errors import BadInput, Forbidden
 from domain.ids import StaffId
+from domain.inputs import said
 from domain.page import Page, PageArgs
 from resolvers.context import Context
 
@@ -29,7 +30,7 @@ class Caller:
 class StaffRef:
     """A staff member."""
 
-    staff_id: StaffId
+    staff_id: StaffId = said("The staff member.")
 
 
 async def viewer(context: Context) -> Caller:

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from authz.viewer import FanViewer
 from domain import audit
 from domain.errors import BadInput, Forbidden, NotFound
 from domain.fans import queries, service
-from domain.fans.filters import FanFilter, FanOrder
-from domain.fans.models import Fan, Gender
+from domain.fans.filters import FanFilter, FanSort
+from domain.fans.models import Fan
 from domain.fans.service import NewFan, ProfileChange
-from domain.ids import ABSENT, Absent, BrandId, FanId
+from domain.ids import BrandId, FanId
+from domain.inputs import said
 from domain.page import Page, PageArgs
 from domain.persons.models import IdentityKind
 from domain.persons.service import IdentityRef
@@ -31,7 +31,7 @@ async def get_fan(context: Context, *, id: FanId) -> Fan:
 
 
 async def list_fans(
-    context: Context, *, page: PageArgs, filter: FanFilter | None = None, order_by: FanOrder = FanOrder.ID_ASC
+    context: Context, *, page: PageArgs, filter: FanFilter | None = None, order_by: FanSort = FanSort.ID_ASC
 ) -> Page[Fan]:
     """List the fans the caller may see."""
     async with context.reading() as session:
@@ -84,27 +84,11 @@ def _self(context: Context) -> int:
     return context.viewer.fan_id
 
 
-@dataclass(frozen=True)
-class MyProfile:
-    """What a fan changes of their profile. A field that is left out stays; null empties it."""
-
-    nickname: str | Absent | None = ABSENT
-    avatar_url: str | Absent | None = ABSENT
-    gender: Gender | Absent = ABSENT
-    birthday: date | Absent | None = ABSENT
-    province: str | Absent | None = ABSENT
-    city: str | Absent | None = ABSENT
-    district: str | Absent | None = ABSENT
-    language: str | Absent | None = ABSENT
-    phone: str | Absent | None = ABSENT
-
-
-async def update_me(context: Context, input: MyProfile) -> dict[str, Any]:
+async def update_me(context: Context, input: ProfileChange) -> dict[str, Any]:
     """Change the caller's own profile."""
-    given = {name: value for name, value in vars(input).items() if not isinstance(value, Absent)}
     async with context.transaction() as session:
         fan = await queries.get_fan(session, context.scope, _self(context))
-        await service.update_profile(session, context.services.vault, fan, ProfileChange(given))
+        await service.update_profile(session, context.services.vault, context.viewer.principal, fan, input)
         return {"me": await queries.get_fan(session, context.scope, fan.id)}
 
 
@@ -112,8 +96,8 @@ async def update_me(context: Context, input: MyProfile) -> dict[str, Any]:
 class DevelopmentLogin:
     """Who signs in to which brand, by an external id of the system `development`."""
 
-    brand_id: BrandId
-    external_id: str
+    brand_id: BrandId = said("The brand to sign in to.")
+    external_id: str = said("Any name, 1 to 255 characters; the same name is the same fan.")
 
 
 async def login_for_development(context: Context, input: DevelopmentLogin) -> dict[str, Any]:

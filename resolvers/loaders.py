@@ -21,7 +21,7 @@ class Loaders:
 
     async def load(self, context: Any, batch: Batch, parent: Any, arguments: dict[str, Any]) -> Any:
         """Return what `batch` answers for the parent, called once for all parents of the level with equal arguments."""
-        key = (batch, tuple(sorted(arguments.items())))
+        key = (batch, repr(sorted(arguments.items())))
         loader = self._loaders.get(key)
         if loader is None:
 

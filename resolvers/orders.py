@@ -9,8 +9,9 @@ from domain.batches import MAX_ROWS, ErrorPolicy, Problem, RowOutcome, RowResult
 from domain.errors import BadInput, NotFound
 from domain.fans.models import Fan
 from domain.fans.queries import fans_by_id
-from domain.idempotency import Once, run_once
+from domain.idempotency import Answer, Once, run_once
 from domain.ids import BrandId, OrderId
+from domain.inputs import said
 from domain.orders import queries, service
 from domain.orders.models import Order, OrderLine
 from domain.orders.queries import OrderFilter, OrderSort
@@ -71,12 +72,12 @@ async def fans_of(context: Context, orders: Sequence[Order]) -> Sequence[Fan | N
 class OrderRecord:
     """Orders (at most 250) of one brand from one source system, under a key that makes sending them again harmless."""
 
-    brand_id: BrandId
-    source: str
-    orders: list[OrderInput]
-    idempotency_key: str
-    error_policy: ErrorPolicy = ErrorPolicy.REJECT_FAILED_ROWS
-    dry_run: bool = False
+    brand_id: BrandId = said("The brand.")
+    source: str = said("The system the orders come from.")
+    orders: list[OrderInput] = said("The orders, 1 to 250.")
+    idempotency_key: str = said("A key of your own, 1 to 128 characters: sent again it gets the first answer.")
+    error_policy: ErrorPolicy = said("What to do with rows that are refused.", ErrorPolicy.REJECT_FAILED_ROWS)
+    dry_run: bool = said("Say what would happen and write nothing.", default=False)
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,11 @@ async def record_orders(context: Context, input: OrderRecord) -> dict[str, Any]:
     async with context.transaction(dry_run=input.dry_run) as session:
         brand = await _writable_brand(context, session, input.brand_id)
 
-        async def effect() -> dict[str, Any]:
+        async def effect() -> Answer:
             batch = OrderBatch(input.source, input.orders, input.error_policy)
             rows = await service.record_orders(session, context.services.vault, context.viewer.principal, brand, batch)
-            return {"rows": [asdict(row) for row in rows]}
+            wrote = any(row.outcome is not RowOutcome.REJECTED for row in rows)
+            return Answer({"rows": [asdict(row) for row in rows]}, wrote)
 
         request = {**asdict(input), "idempotency_key": None, "dry_run": None}
         once = Once(context.viewer.principal, brand.group_id, "recordOrders", input.idempotency_key, request)

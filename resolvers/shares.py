@@ -10,7 +10,7 @@ from domain.ids import BrandId, CascadeId, FanId
 from domain.page import Page, PageArgs
 from domain.shares import queries
 from domain.shares.models import Cascade
-from domain.shares.queries import CascadeOrder
+from domain.shares.queries import CascadeSort
 from graph.shares import cascade_breadths, paths
 from resolvers.context import Context
 
@@ -53,7 +53,7 @@ async def list_cascades(
     brand_id: BrandId | None = None,
     source: str | None = None,
     code: str | None = None,
-    order_by: CascadeOrder = CascadeOrder.SIZE_DESC,
+    order_by: CascadeSort = CascadeSort.SIZE_DESC,
 ) -> Page[Cascade]:
     """List cascades, the largest first unless asked otherwise."""
     async with context.reading() as session:

@@ -198,7 +198,10 @@ def _input_shape(model: Any, name: str) -> Shape:
     for field in dataclasses.fields(model):
         inner = _shape(hints[field.name])
         annotations[field.name], readers[field.name] = inner.annotation, inner.convert
-        namespace[field.name] = strawberry.field(name=_camel(field.name), **_default(field))
+        said = field.metadata.get("said")
+        namespace[field.name] = strawberry.field(name=_camel(field.name), description=said, **_default(field))
+    if name in globals():
+        raise TypeError(f"two inputs would be called {name}")
     globals()[name] = strawberry.input(type(name, (), namespace), name=name, description=_sentence(model))
     return shape
 

@@ -6,6 +6,7 @@ and an executor that has the whole level in hand calls the same function directl
 and `column` an attribute of it. All of them leave what they bound in the field's metadata.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,18 +15,18 @@ import strawberry
 from strawberry.types.field import StrawberryField
 
 from authz.permissions import PERMISSIONS
-from domain.errors import DomainError, Forbidden, RateLimited, Timeout, Unauthenticated, Unavailable
+from authz.viewer import Anonymous
+from domain.errors import Conflict, DomainError, Forbidden, RateLimited, Timeout, Unauthenticated, Unavailable
 from schema import ids
 from schema.arguments import Argument, input_argument, read_arguments
 from schema.errors import UserError, user_error
 
 PUBLIC = "public"
-MAX_NESTED = 100
 
 Info = strawberry.Info[Any, Any]
 Resolver = Callable[..., Awaitable[Any]]
 # these say something about the request and not about the input, so they are errors and not data of a payload
-_TOP_LEVEL = (Unauthenticated, Forbidden, RateLimited, Timeout, Unavailable)
+_TOP_LEVEL = (Conflict, Unauthenticated, Forbidden, RateLimited, Timeout, Unavailable)
 
 
 def column(description: str, *, size: int | None = None) -> Any:
@@ -55,25 +56,33 @@ def query(resolver: Resolver, graphql_type: Any, *, permission: str) -> Any:
     return _field(resolve, graphql_type | None, _described(resolver, permission), arguments, {"permission": permission})
 
 
-def mutation(resolver: Resolver, payload: Any, *, permission: str) -> Any:
-    """Bind a resolver to a field of Mutation: one `input`, one payload, expected refusals in its userErrors."""
+def mutation(resolver: Resolver, payload: Any, *, permission: str, rows: str | None = None) -> Any:
+    """Bind a resolver to a field of Mutation: one `input`, one payload, expected refusals in its userErrors.
+
+    `rows` names the list of the input whose length multiplies the cost of what is asked back.
+    """
     argument = input_argument(resolver)
+    parts = {field.name for field in dataclasses.fields(payload)}
 
     async def resolve(root: Any, info: Info, **given: Any) -> Any:
         _require(info.context, permission)
         try:
             wanted = argument.convert(given["input"], "input")
-            return _Payload(await resolver(info.context, wanted))
+            return _Payload(parts, await resolver(info.context, wanted))
         except _TOP_LEVEL:
             raise
         except DomainError as error:
-            return _Payload({"user_errors": [user_error(error)]})
+            return _Payload(parts, {"user_errors": [user_error(error)]})
 
-    return _field(resolve, payload | None, _described(resolver, permission), [argument], {"permission": permission})
+    metadata = {"permission": permission, "size": 1, "rows": rows}
+    return _field(resolve, payload | None, _described(resolver, permission), [argument], metadata)
 
 
-def relation(batch: Resolver, graphql_type: Any, *, permission: str | None = None) -> Any:
-    """Bind a batch function `(context, parents, **arguments) -> one value per parent`."""
+def relation(batch: Resolver, graphql_type: Any, *, permission: str | None = None, size: int | None = None) -> Any:
+    """Bind a batch function `(context, parents, **arguments) -> one value per parent`.
+
+    `size` is what the cost of a query counts for a list that takes no `first`.
+    """
     arguments = read_arguments(batch, skip=2)
 
     async def resolve(root: Any, info: Info, **given: Any) -> Any:
@@ -83,7 +92,8 @@ def relation(batch: Resolver, graphql_type: Any, *, permission: str | None = Non
         return await context.loaders.load(context, batch, root, _converted(arguments, given, context))
 
     description = _described(batch, permission)
-    return _field(resolve, graphql_type, description, arguments, {"batch": batch, "permission": permission})
+    metadata = {"batch": batch, "permission": permission} | ({} if size is None else {"size": size})
+    return _field(resolve, graphql_type, description, arguments, metadata)
 
 
 def check_permissions(schema: strawberry.Schema) -> strawberry.Schema:
@@ -102,7 +112,9 @@ class _Payload:
 
     __slots__ = ("_parts",)
 
-    def __init__(self, parts: dict[str, Any]) -> None:
+    def __init__(self, known: set[str], parts: dict[str, Any]) -> None:
+        if not set(parts) <= known:
+            raise AssertionError(f"a payload has no {sorted(set(parts) - known)}")
         self._parts = parts
 
     def __getattr__(self, name: str) -> Any:
@@ -148,8 +160,11 @@ def entity(description: str) -> Callable[[type], Any]:
 
 
 def _require(context: Any, permission: str) -> None:
-    if permission != PUBLIC:
-        context.scope.require(permission)
+    if permission == PUBLIC:
+        return
+    if isinstance(context.viewer, Anonymous):
+        raise Unauthenticated
+    context.scope.require(permission)
 
 
 def _described(resolver: Resolver, permission: str | None) -> str:

@@ -10,6 +10,7 @@ from graphql import (
     GraphQLNamedType,
     IntValueNode,
     ListValueNode,
+    ObjectValueNode,
     Undefined,
     VariableNode,
     get_named_type,
@@ -22,6 +23,7 @@ from domain.errors import BadInput
 from schema.limits import CEILING
 
 PAGE_ARGUMENTS = ("first", "last", "limit")
+ROWS = "rows"
 DEFAULT_SIZE = 100
 NO_VALUES: Mapping[str, Any] = {}
 
@@ -33,13 +35,22 @@ class Size:
     argument: str
     literal: int | None = None
     variable: str | None = None
+    # in a mutation's input object, the list whose rows are counted
+    rows: str | None = None
+
+    @property
+    def is_length(self) -> bool:
+        """Tell whether it is the length of a list that was sent, and not a page that is asked for."""
+        return self.argument in ("ids", ROWS)
 
     def resolve(self, values: Mapping[str, Any]) -> int | None:
         """Return the number, the length for a list of ids, or None where none is given."""
         if self.variable is None:
             return self.literal
         value = values.get(self.variable)
-        if self.argument == "ids":
+        if self.rows is not None:
+            value = value.get(self.rows) if isinstance(value, dict) else None
+        if self.is_length:
             return len(value) if isinstance(value, list) else 1
         if isinstance(value, float) and value.is_integer():
             return int(value)
@@ -75,7 +86,7 @@ class Page:
             given = True
             if size.argument == "ids" and number > max_ids:
                 raise BadInput(f"`{self.field}` takes at most {max_ids} ids.", field=("ids",))
-            if size.argument != "ids" and not 1 <= number <= max_page:
+            if not size.is_length and not 1 <= number <= max_page:
                 message = f"`{size.argument}` of `{self.field}` must be between 1 and {max_page}."
                 raise BadInput(message, field=(size.argument,))
         if self.required and not given:
@@ -124,7 +135,25 @@ def page_of(node: FieldNode, definition: GraphQLField | None, parent: GraphQLNam
         and (size := _size(argument.name.value, argument.value)) is not None
     )
     default, required = _default(name, definition, parent)
-    return Page(name, sizes, default, required)
+    return Page(name, sizes + _rows(node, _metadata(definition).get(ROWS)), default, required)
+
+
+def _metadata(definition: GraphQLField | None) -> Mapping[str, Any]:
+    strawberry_field = definition.extensions.get("strawberry-definition") if definition else None
+    found: Mapping[str, Any] = getattr(strawberry_field, "metadata", {})
+    return found
+
+
+def _rows(node: FieldNode, name: str | None) -> tuple[Size, ...]:
+    """Read how many rows a batch mutation is sent: the list `name` of its `input`."""
+    given = next((a.value for a in node.arguments or () if name and a.name.value == "input"), None)
+    if isinstance(given, VariableNode):
+        return (Size(ROWS, variable=given.name.value, rows=name),)
+    fields = given.fields if isinstance(given, ObjectValueNode) else ()
+    sent = next((field.value for field in fields if field.name.value == name), None)
+    if isinstance(sent, VariableNode):
+        return (Size(ROWS, variable=sent.name.value),)
+    return (Size(ROWS, literal=len(sent.values)),) if isinstance(sent, ListValueNode) else ()
 
 
 def _is_size(argument: str, definition: GraphQLField | None) -> bool:
@@ -151,8 +180,7 @@ def _default(name: str, definition: GraphQLField | None, parent: GraphQLNamedTyp
     """Return the size when no argument gives one, and whether one must."""
     if definition is None or (parent is not None and parent.name.startswith("__")):
         return 1, False
-    strawberry_field = definition.extensions.get("strawberry-definition")
-    declared = getattr(strawberry_field, "metadata", {}).get("size")
+    declared = _metadata(definition).get("size")
     if isinstance(declared, int):
         return declared, False
     named = get_named_type(definition.type)

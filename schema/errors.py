@@ -32,6 +32,8 @@ class ErrorCode(Enum):
     INTERNAL = "INTERNAL"
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
     ALREADY_GRANTED = "ALREADY_GRANTED"
+    CODE_TAKEN = "CODE_TAKEN"
+    SUBJECT_TAKEN = "SUBJECT_TAKEN"
     TAG_NAME_TAKEN = "TAG_NAME_TAKEN"
     TAG_OF_ANOTHER_BRAND = "TAG_OF_ANOTHER_BRAND"
 
@@ -46,10 +48,13 @@ class UserError:
 
 
 class Log(Protocol):
-    """The one method of a structlog logger that is used here."""
+    """The methods of a structlog logger that are used here."""
 
     def error(self, event: str, **values: Any) -> Any:
-        """Write one event."""
+        """Write a fault."""
+
+    def info(self, event: str, **values: Any) -> Any:
+        """Write what happened."""
 
 
 def user_error(error: DomainError) -> UserError:
@@ -165,7 +170,7 @@ def _reason(message: str) -> str:
     return "It does not fit its type."
 
 
-def problem_error(index: int, problem: Problem) -> UserError:
+def problem_error(row: Sequence[str], problem: Problem) -> UserError:
     """Turn what is wrong with a row of a batch into the data its result carries."""
-    path = ["input", "orders", str(index), *problem.field.split(".")]
+    path = [*row, *problem.field.split(".")]
     return UserError(code=ErrorCode(problem.code), field=path, message=f"{problem.field} {problem.message}.")

@@ -47,7 +47,7 @@ class Fan(Node):
     referrer = relation(
         referrals.referrers_of, Annotated["Fan", strawberry.lazy("schema.fans")] | None, permission="referral:read"
     )
-    downline = relation(referrals.downlines_of, list[Generation] | None, permission="referral:read")
+    downline = relation(referrals.downlines_of, list[Generation] | None, permission="referral:read", size=6)
 
 
 @strawberry.type(description="The brand's face to its fans.")
@@ -72,7 +72,7 @@ class Me:
     phone = relation(fans.phones_of, str | None)
     spend = value(spend_of, Money, "What my paid orders sum up to.")
     brand = relation(tenancy.brands_of, MyBrand | None)
-    downline = relation(referrals.downlines_of, list[Generation] | None)
+    downline = relation(referrals.downlines_of, list[Generation] | None, size=6)
 
 
 @strawberry.type(description="What updateMe answers.")

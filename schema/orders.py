@@ -63,7 +63,7 @@ class RecordedOrder:
     outcome: RowOutcome = column("What came of it.")
     order: Order | None = column("The order as it is now; null where it was rejected, and in a dry run.")
     user_errors = value(
-        lambda row: [problem_error(row.index, problem) for problem in row.problems],
+        lambda row: [problem_error(["input", "orders", str(row.index)], problem) for problem in row.problems],
         list[UserError],
         "What is wrong with the row.",
         size=1,
@@ -72,7 +72,7 @@ class RecordedOrder:
 
 @strawberry.type(description="What recordOrders answers.")
 class RecordOrdersPayload(Payload):
-    results: list[RecordedOrder] | None = column("What came of each row, in the order of the input.", size=250)
+    results: list[RecordedOrder] | None = column("What came of each row, in the order of the input.", size=1)
     replayed: bool | None = column("Whether this is the answer an earlier request with the same key got.")
 
 
@@ -84,7 +84,7 @@ class OrdersQuery:
 
 @strawberry.type
 class OrdersMutation:
-    record_orders = mutation(orders.record_orders, RecordOrdersPayload, permission="order:write")
+    record_orders = mutation(orders.record_orders, RecordOrdersPayload, permission="order:write", rows="orders")
 
 
 @strawberry.type

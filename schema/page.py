@@ -55,7 +55,9 @@ async def _total(root: Page[Any], info: strawberry.Info[Any, Any]) -> Any:
         return await count_of(session, root)
 
 
-@strawberry.type(description="A page of a list. Give `first` (with `after`) or `last` (with `before`), at most 100.")
+@strawberry.type(
+    description="A page of a list: `first` rows after a cursor or `last` before one, at most 100 (services: 1000)."
+)
 class Connection(Generic[T]):
     """A page of rows."""
 

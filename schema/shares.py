@@ -38,7 +38,7 @@ class Cascade(Node):
     created_at: datetime = column("When it was first heard of.")
     shape = relation(shares.shapes_of, CascadeShape | None, permission="graph:read")
     seed = relation(shares.seeds_of, OneFan | None, permission="fan:read")
-    path = relation(shares.paths_of, list[PathStep] | None, permission="graph:read")
+    path = relation(shares.paths_of, list[PathStep] | None, permission="graph:read", size=12)
     brand = relation(tenancy.brands_of, Brand | None)
 
 

@@ -52,12 +52,12 @@ class CreateTagPayload(Payload):
 
 @strawberry.type(description="What addFanTags answers.")
 class AddFanTagsPayload(Payload):
-    fans: Fans | None = column("The fans with their tags as they are now.")
+    fans: Fans | None = column("The fans with their tags as they are now.", size=1)
 
 
 @strawberry.type(description="What removeFanTags answers.")
 class RemoveFanTagsPayload(Payload):
-    fans: Fans | None = column("The fans with their tags as they are now.")
+    fans: Fans | None = column("The fans with their tags as they are now.", size=1)
     removed_count: int | None = column("How many tags were taken off.")
 
 
@@ -69,5 +69,5 @@ class TagsQuery:
 @strawberry.type
 class TagsMutation:
     create_tag = mutation(tags.create_tag, CreateTagPayload, permission="tag:write")
-    add_fan_tags = mutation(tags.add_fan_tags, AddFanTagsPayload, permission="tag:write")
-    remove_fan_tags = mutation(tags.remove_fan_tags, RemoveFanTagsPayload, permission="tag:write")
+    add_fan_tags = mutation(tags.add_fan_tags, AddFanTagsPayload, permission="tag:write", rows="fanIds")
+    remove_fan_tags = mutation(tags.remove_fan_tags, RemoveFanTagsPayload, permission="tag:write", rows="fanIds")

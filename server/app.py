@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any
 
 import strawberry
@@ -20,7 +20,7 @@ from server.http import GraphQLEndpoint, Options
 from server.http.pipeline import Caller
 from server.http.request import Request
 from server.http.throttle import Rate
-from server.runtime import Runtime, runtime_of
+from server.runtime import Runtime
 from server.settings import Settings
 from server.worker import work
 
@@ -31,20 +31,13 @@ INTROSPECT = "schema:introspect"
 class _Callers:
     """Turns a request into a context, with the authentication of one endpoint."""
 
-    def __init__(self, audience: Audience) -> None:
+    def __init__(self, audience: Audience, services: Services) -> None:
         self._audience = audience
-        self._services: Services | None = None
-        self._authenticator: Authenticator | None = None
-
-    def open(self, services: Services) -> None:
-        """Take what the process holds open, once it does."""
         self._services = services
         self._authenticator = Authenticator(services.database, services.tokens, services.templates)
 
     async def context(self, request: Request) -> Context:
         """Say who asks and what they may reach. Raises Unauthenticated."""
-        if self._services is None or self._authenticator is None:
-            raise RuntimeError("the application has not started")
         viewer, scope = await self._authenticator.authenticate(
             request.headers.get("authorization"), self._audience, anonymous_allowed=self._audience == "fan"
         )
@@ -55,37 +48,35 @@ class _Callers:
         """Name the bucket a request spends from, and the limits of its caller."""
         anonymous = isinstance(context.viewer, Anonymous)
         key = f"address:{request.client}" if anonymous else context.viewer.principal
-        return Caller(key, max_page=context.max_page, introspection=context.scope.can(INTROSPECT))
+        name = "anonymous" if anonymous else None
+        return Caller(key, max_page=context.max_page, introspection=context.scope.can(INTROSPECT), log_name=name)
 
 
-def create_app(settings: Settings, opened: Runtime | None = None) -> Starlette:
-    """Build the application. What it needs open is opened at its start and closed at its end, unless it is given."""
-    health = Health()
-    staff, fans = _Callers("staff"), _Callers("fan")
+def create_app(settings: Settings, runtime: Runtime) -> Starlette:
+    """Build the application on what the process holds open; the worker runs between its start and its end."""
+    services = runtime.services
+    health = Health(services)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with nullcontext(opened) if opened else runtime_of(settings) as runtime:
-            for callers in (staff, fans):
-                callers.open(runtime.services)
-            health.services = runtime.services
-            async with _working(runtime.services, enabled=settings.worker):
-                _tune_collector()
-                yield
-                health.draining = True
+        async with _working(services, enabled=settings.worker):
+            _tune_collector()
+            yield
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/livez", health.livez),
             Route("/readyz", health.readyz),
-            Route("/graphql", _endpoint(staff_schema(), staff, settings)),
-            Route("/fan/graphql", _endpoint(fan_schema(), fans, settings)),
+            Route("/graphql", _endpoint("staff", staff_schema(), _Callers("staff", services), settings)),
+            Route("/fan/graphql", _endpoint("fan", fan_schema(), _Callers("fan", services), settings)),
         ],
         lifespan=lifespan,
     )
+    app.state.health = health
+    return app
 
 
-def _endpoint(schema: strawberry.Schema, callers: _Callers, settings: Settings) -> Any:
+def _endpoint(name: str, schema: strawberry.Schema, callers: _Callers, settings: Settings) -> Any:
     options = Options(
         limits=Limits(cost=settings.max_cost),
         rate=Rate(settings.bucket_size, settings.bucket_restore),
@@ -93,6 +84,8 @@ def _endpoint(schema: strawberry.Schema, callers: _Callers, settings: Settings) 
         graphiql=settings.shows_graphiql,
         get_queries=settings.get_queries,
         request_timeout=settings.request_seconds,
+        name=name,
+        log_requests=settings.log_requests,
     )
     return GraphQLEndpoint(schema, make_context=callers.context, describe_caller=callers.describe, options=options)
 

@@ -6,11 +6,12 @@ import secrets
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from authz.tokens import TokenSettings
 from domain.vault import KEY_BYTES
@@ -25,6 +26,11 @@ class Environment(StrEnum):
 
 class SettingsError(Exception):
     """The settings do not make a deployment; the message says which and why."""
+
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)]
+# the names a URL may give, and the driver each means
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
 class Settings(BaseSettings):
@@ -43,7 +49,7 @@ class Settings(BaseSettings):
     graph_user: str = Field("neo4j", description="Neo4j user.")
     graph_password: SecretStr = Field(SecretStr(""), description="Neo4j password.")
     graph_database: str = Field("neo4j", description="Neo4j database.")
-    graph_heap: str = Field("512m", description="Heap of the embedded engine.")
+    graph_heap: str = Field("512m", pattern=r"^\d+[kmgKMG]$", description="Heap of the embedded engine.")
     master_key: SecretStr = Field(SecretStr(""), description="Base64 of the 32 bytes that wrap the groups' data keys.")
     signing_secret: SecretStr = Field(SecretStr(""), description="Secret of at least 32 characters for our own tokens.")
     staff_issuer: str = Field("headless-scrm", description="Expected `iss` of tokens.")
@@ -58,10 +64,23 @@ class Settings(BaseSettings):
     bucket_size: int = Field(100_000, ge=1, description="Points a caller may hold.")
     bucket_restore: int = Field(10_000, ge=1, description="Points a caller gets back each second.")
     request_seconds: float = Field(10.0, gt=0, description="Time limit of a request.")
+    drain_seconds: float = Field(5.0, ge=0, description="Time between not ready and refusing, at SIGTERM.")
     graceful_seconds: int = Field(20, ge=0, description="Time that requests under way get at shutdown.")
     worker: bool = Field(default=True, description="Run the projector in the server's process.")
-    log_level: str = Field("INFO", description="Least level that is logged.")
+    log_level: LogLevel = Field("INFO", description="Least level logged: DEBUG, INFO, WARNING or ERROR.")
+    log_requests: bool = Field(default=True, description="Log a line for each operation.")
     log_json: bool = Field(default=True, description="Log JSON lines; off for people.")
+
+    @field_validator("database_url", "migration_url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        try:
+            known = not url or make_url(url).drivername in {*_DRIVERS, *_DRIVERS.values()}
+        except (ArgumentError, ValueError):
+            known = False
+        if not known:
+            raise ValueError("must be a URL such as postgresql://user:password@host/database")
+        return url
 
     @model_validator(mode="after")
     def _hold_production_to_its_rules(self) -> Self:
@@ -73,13 +92,14 @@ class Settings(BaseSettings):
 
     def production_problems(self) -> list[str]:
         """Return what makes these settings unfit for production."""
+        jwks = self.staff_jwks_url
         rules = (
             (not self.master_key.get_secret_value(), "SCRM_MASTER_KEY is required"),
             (len(self.signing_secret.get_secret_value()) < 32, "SCRM_SIGNING_SECRET needs 32 characters or more"),
-            (not self.staff_jwks_url, "SCRM_STAFF_JWKS_URL is required: staff tokens come from an identity provider"),
-            (bool(self.staff_jwks_url) and not self.staff_jwks_url.startswith("https://"), "the key set needs https"),
+            (not jwks, "SCRM_STAFF_JWKS_URL is required: staff tokens come from an identity provider"),
+            (bool(jwks) and not jwks.startswith("https://"), "SCRM_STAFF_JWKS_URL must be an https address"),
             (self.development_login is True, "SCRM_DEVELOPMENT_LOGIN cannot be on"),
-            (not self.database_url.startswith("postgresql"), "SCRM_DATABASE_URL must name a PostgreSQL database"),
+            (not self.database_url.startswith("postgres"), "SCRM_DATABASE_URL must name a PostgreSQL database"),
         )
         return [text for wrong, text in rules if wrong]
 
@@ -140,8 +160,7 @@ class Settings(BaseSettings):
 
 def _with_driver(url: str) -> str:
     parsed = make_url(url)
-    driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-    name = driver.get(parsed.drivername, parsed.drivername)
+    name = _DRIVERS.get(parsed.drivername, parsed.drivername)
     return parsed.set(drivername=name).render_as_string(hide_password=False)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from typing import Any
 
 import structlog
@@ -16,6 +17,23 @@ def _without_personal_data(logger: Any, method: str, event: dict[str, Any]) -> d
     return {name: "…" if name.lower() in _PRIVATE else value for name, value in event.items()}
 
 
+# what these say is about the code; what other errors say may quote a value, and values are what people are called
+_SAYS_NO_VALUE = (AttributeError, ImportError, NameError, NotImplementedError, RecursionError, TypeError)
+
+
+def places(exc_info: Any) -> str:
+    """Render an exception for the log: of each in its chain the kind, the text where it quotes no value, the frames."""
+    lines: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        says = f": {error}" if isinstance(error, _SAYS_NO_VALUE) else ""
+        lines.append(f"{type(error).__module__}.{type(error).__qualname__}{says}")
+        frames = traceback.extract_tb(error.__traceback__)
+        lines += [f"  {frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(lines)
+
+
 def configure_logging(*, level: str, as_json: bool) -> None:
     """Send the logs of every library through one renderer: JSON lines on stderr, or coloured text for people."""
     shared: list[Any] = [
@@ -23,7 +41,7 @@ def configure_logging(*, level: str, as_json: bool) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(places) if as_json else structlog.processors.format_exc_info,
         _without_personal_data,
     ]
     renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()

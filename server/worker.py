@@ -7,7 +7,6 @@ from datetime import timedelta
 import structlog
 
 from domain import clock, idempotency
-from domain.errors import DomainError
 from domain.outbox import upkeep
 from graph.projector import Projector
 from resolvers.context import Services
@@ -23,7 +22,9 @@ KEYS_KEPT = timedelta(hours=96)
 async def work(services: Services, stop: asyncio.Event) -> None:
     """Project and forget until told to stop; what is under way is finished first."""
     projector = Projector(services.database, services.graph)
-    await asyncio.gather(projector.run(stop), _forget_hourly(services, stop))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(projector.run(stop))
+        tasks.create_task(_forget_hourly(services, stop))
 
 
 async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
@@ -33,8 +34,9 @@ async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
             return
         try:
             await forget(services)
-        except DomainError as error:
-            log.warning("nothing_forgotten", reason=str(error))
+        except Exception:
+            # it is tried again in an hour; the projector beside it must not stop for it
+            log.exception("nothing_forgotten")
 
 
 async def forget(services: Services) -> None:

@@ -152,6 +152,9 @@ class Toy:
             log=self,
         )
 
+    def info(self, event: str, **values: Any) -> None:
+        """Say nothing of what went well."""
+
     def error(self, event: str, **values: Any) -> None:
         self.events.append({"event": event, **values})
 

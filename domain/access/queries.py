@@ -7,13 +7,13 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock, reads
-from domain.access.models import ApiKey, Grant, Role, RolePermission, Staff
+from domain.access.models import Grant, Role, RolePermission, Staff
 from domain.errors import NotFound
-from domain.page import Order, Page, PageArgs, paginate
+from domain.page import Page, PageArgs, Sort, paginate
 from domain.scope import Scope
 from domain.tables import table_of
 
-staff, grants, api_keys = table_of(Staff), table_of(Grant), table_of(ApiKey)
+staff, grants = table_of(Staff), table_of(Grant)
 roles, role_permissions = table_of(Role), table_of(RolePermission)
 
 
@@ -27,7 +27,7 @@ async def get_staff(session: AsyncSession, scope: Scope, staff_id: int) -> Staff
 
 async def list_staff(session: AsyncSession, scope: Scope, args: PageArgs) -> Page[Staff]:
     """Return a page of the staff whom the caller may see."""
-    return await paginate(session, select(staff).where(_visible_staff(scope)), Order("id", (staff.c.id,)), args)
+    return await paginate(session, select(staff).where(_visible_staff(scope)), Sort("id", (staff.c.id,)), args)
 
 
 def _visible_staff(scope: Scope) -> ColumnElement[bool]:

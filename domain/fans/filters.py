@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, true
 from domain.errors import BadInput
 from domain.fans.models import Fan, Gender
 from domain.ids import BrandId, DealerId, StoreId, TagId
-from domain.page import Order
+from domain.inputs import said
+from domain.page import Sort
 from domain.ranges import IntRange, TimeRange, within_ints, within_times
 from domain.tables import table_of
 from domain.tags.models import FanTag
@@ -26,25 +27,25 @@ class FanFilter:
     A fan is found by phone, or by tag, where the caller may read that of them.
     """
 
-    brand_id: BrandId | None = None
-    dealer_id: DealerId | None = None
-    store_id: StoreId | None = None
-    tag_id: TagId | None = None
-    phone: str | None = None
-    gender: Gender | None = None
-    province: str | None = None
-    city: str | None = None
-    subscribed: bool | None = None
-    spend: IntRange | None = None
-    order_count: IntRange | None = None
-    last_order_at: TimeRange | None = None
-    created_at: TimeRange | None = None
-    and_: "list[FanFilter] | None" = None
-    or_: "list[FanFilter] | None" = None
-    not_: "FanFilter | None" = None
+    brand_id: BrandId | None = said("Fans of this brand.", None)
+    dealer_id: DealerId | None = said("Fans of this dealer.", None)
+    store_id: StoreId | None = said("Fans of this store.", None)
+    tag_id: TagId | None = said("Fans who carry this tag.", None)
+    phone: str | None = said("The fan with this phone, however it is written.", None)
+    gender: Gender | None = said("Fans of this gender.", None)
+    province: str | None = said("Fans who live in this province, as it is stored.", None)
+    city: str | None = said("Fans who live in this city, as it is stored.", None)
+    subscribed: bool | None = said("Fans who follow now, or do not.", None)
+    spend: IntRange | None = said("What they have spent, in minor units (分) of their brand's currency.", None)
+    order_count: IntRange | None = said("How many paid orders they have.", None)
+    last_order_at: TimeRange | None = said("When they placed their last paid order.", None)
+    created_at: TimeRange | None = said("When the brand first knew of them.", None)
+    and_: "list[FanFilter] | None" = said("Filters that must all hold too.", None)
+    or_: "list[FanFilter] | None" = said("Filters of which one must hold too.", None)
+    not_: "FanFilter | None" = said("A filter that must not hold.", None)
 
 
-class FanOrder(StrEnum):
+class FanSort(StrEnum):
     """How a list of fans is sorted."""
 
     ID_ASC = "ID_ASC"
@@ -52,10 +53,10 @@ class FanOrder(StrEnum):
     SPEND_DESC = "SPEND_DESC"
 
 
-ORDERS = {
-    FanOrder.ID_ASC: Order("id", (fans.c.id,)),
-    FanOrder.ID_DESC: Order("-id", (fans.c.id,), descending=True),
-    FanOrder.SPEND_DESC: Order("-spend", (fans.c.spend, fans.c.id), descending=True),
+SORTS = {
+    FanSort.ID_ASC: Sort("id", (fans.c.id,)),
+    FanSort.ID_DESC: Sort("-id", (fans.c.id,), descending=True),
+    FanSort.SPEND_DESC: Sort("-spend", (fans.c.spend, fans.c.id), descending=True),
 }
 
 _EQUAL = ("brand_id", "dealer_id", "store_id", "gender", "province", "city", "subscribed")

@@ -8,6 +8,8 @@ from domain.tables import key, moment, ref, within
 
 
 class Gender(StrEnum):
+    """A fan's gender, as far as a channel or they themselves say it."""
+
     UNKNOWN = "UNKNOWN"
     FEMALE = "FEMALE"
     MALE = "MALE"

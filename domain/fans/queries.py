@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
 from domain.errors import BadInput, NotFound
-from domain.fans.filters import ORDERS, FanFilter, FanOrder, check_size, condition, phones_in, tags_in
+from domain.fans.filters import SORTS, FanFilter, FanSort, check_size, condition, phones_in, tags_in
 from domain.fans.models import Fan
 from domain.page import Page, PageArgs, paginate
 from domain.scope import Scope
@@ -46,7 +46,7 @@ async def list_fans(
     args: PageArgs,
     *,
     wanted: FanFilter | None = None,
-    order: FanOrder = FanOrder.ID_ASC,
+    order: FanSort = FanSort.ID_ASC,
 ) -> Page[Fan]:
     """Return a page of the fans the caller may read and that meet the filter."""
     statement = select(fans).where(scope.where("fan:read", fans))
@@ -55,7 +55,7 @@ async def list_fans(
         phones = await _phone_conditions(session, scope, vault, phones_in(wanted))
         await _check_tags(session, scope, tags_in(wanted))
         statement = statement.where(condition(wanted, phones, _also(scope, "tag:read")))
-    return await paginate(session, statement, ORDERS[order], args)
+    return await paginate(session, statement, SORTS[order], args)
 
 
 async def _check_tags(session: AsyncSession, scope: Scope, asked: set[int]) -> None:

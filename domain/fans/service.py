@@ -1,24 +1,26 @@
 """Writes of fans."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain import clock
+from domain import audit, clock
 from domain.database import dialect_insert
 from domain.errors import BadInput
 from domain.fans.models import Fan, Gender
 from domain.fans.queries import phone_space
+from domain.ids import ABSENT, Absent
+from domain.inputs import said
 from domain.orders.models import SPENT, Order
 from domain.outbox import Event, emit
 from domain.persons.service import IdentityRef, resolve_persons
 from domain.tables import table_of
 from domain.tenancy.models import Brand
-from domain.vault import GroupVault, Vault, normalise_phone
+from domain.vault import GroupVault, Vault, is_phone, normalise_phone
 
 fans, orders = table_of(Fan), table_of(Order)
 
@@ -95,7 +97,7 @@ def sealed_phone(keys: GroupVault, brand_id: int, phone: str | None) -> dict[str
     if phone is None:
         return {"phone_cipher": None, "phone_hash": None}
     number = normalise_phone(phone)
-    if not 5 <= len(number) <= 15:
+    if not is_phone(number):
         raise BadInput("A phone has 5 to 15 digits.", field=("input", "phone"))
     return {
         "phone_cipher": keys.seal(number, "fans.phone"),
@@ -125,24 +127,38 @@ async def recompute_spend(session: AsyncSession, fan_ids: Iterable[int]) -> None
 
 @dataclass(frozen=True)
 class ProfileChange:
-    """What a fan may change of themselves. What is absent stays as it is."""
+    """What a fan changes of their profile. A field that is left out stays; null empties it."""
 
-    values: Mapping[str, Any]
+    nickname: str | Absent | None = said("What they call themselves, 1 to 200 characters.", ABSENT)
+    avatar_url: str | Absent | None = said("The address of their picture.", ABSENT)
+    gender: Gender | Absent = said("Their gender.", ABSENT)
+    birthday: date | Absent | None = said("Their birthday, which lies in the past.", ABSENT)
+    province: str | Absent | None = said("The province they live in.", ABSENT)
+    city: str | Absent | None = said("The city they live in.", ABSENT)
+    district: str | Absent | None = said("The district they live in.", ABSENT)
+    language: str | Absent | None = said("The language they use, such as zh-CN.", ABSENT)
+    phone: str | Absent | None = said("Their phone, however it is written.", ABSENT)
 
 
-_PROFILE = ("nickname", "avatar_url", "gender", "birthday", "province", "city", "district", "language")
-
-
-async def update_profile(session: AsyncSession, vault: Vault, fan: Fan, change: ProfileChange) -> None:
-    """Change a fan's profile. Raises BadInput naming a field that is no field of it or too long."""
-    columns = {name: change.values[name] for name in _PROFILE if name in change.values}
-    for name, value in columns.items():
-        limit = getattr(fans.c[name].type, "length", None)
-        if isinstance(value, str) and limit and len(value) > limit:
-            raise BadInput(f"{name} may have at most {limit} characters.", field=("input", name))
-    if "phone" in change.values:
+async def update_profile(session: AsyncSession, vault: Vault, principal: str, fan: Fan, change: ProfileChange) -> None:
+    """Change a fan's profile. Raises BadInput naming the field that cannot be so."""
+    given = {name: value for name, value in vars(change).items() if not isinstance(value, Absent)}
+    columns = {name: _fitting(name, value) for name, value in given.items() if name != "phone"}
+    if "phone" in given:
         keys = await vault.of_group(session, fan.group_id)
-        columns |= sealed_phone(keys, fan.brand_id, change.values["phone"])
+        columns |= sealed_phone(keys, fan.brand_id, given["phone"])
     if columns:
-        target = update(fans).where(fans.c.id == bindparam("fan"))
-        await session.execute(target.values(**columns, updated_at=clock.now()), {"fan": fan.id})
+        await session.execute(update(fans).where(fans.c.id == fan.id).values(**columns, updated_at=clock.now()))
+        # the log says what was changed and not to what: it holds no personal data
+        deed = audit.Deed(fan.group_id, fan.brand_id, "fan:update", f"Fan:{fan.id}", {"fields": sorted(given)})
+        await audit.record(session, principal, [deed])
+
+
+def _fitting(name: str, value: Any) -> Any:
+    shown = name.replace("_url", "Url")
+    limit = getattr(fans.c[name].type, "length", None)
+    if isinstance(value, str) and limit and not 1 <= len(value.strip()) <= len(value) <= limit:
+        raise BadInput(f"{shown} has 1 to {limit} characters.", field=("input", shown))
+    if isinstance(value, date) and value > clock.now().date():
+        raise BadInput(f"{shown} lies in the future.", field=("input", shown))
+    return value

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import reads
 from domain.errors import NotFound
 from domain.ids import BrandId, DealerId, FanId
+from domain.inputs import said
 from domain.orders.models import Order, OrderLine, OrderState
-from domain.page import Order as SortOrder
-from domain.page import Page, PageArgs, paginate
+from domain.page import Page, PageArgs, Sort, paginate
 from domain.ranges import IntRange, TimeRange, within_ints, within_times
 from domain.scope import Scope
 from domain.tables import table_of
@@ -25,14 +25,14 @@ orders, order_lines = table_of(Order), table_of(OrderLine)
 class OrderFilter:
     """Conditions on orders; all given ones must hold."""
 
-    brand_id: BrandId | None = None
-    dealer_id: DealerId | None = None
-    fan_id: FanId | None = None
-    source: str | None = None
-    number: str | None = None
-    state: OrderState | None = None
-    amount: IntRange | None = None
-    placed_at: TimeRange | None = None
+    brand_id: BrandId | None = said("Orders of this brand.", None)
+    dealer_id: DealerId | None = said("Orders of this dealer.", None)
+    fan_id: FanId | None = said("Orders of this fan.", None)
+    source: str | None = said("Orders from this system.", None)
+    number: str | None = said("Orders with this number in their system.", None)
+    state: OrderState | None = said("Orders in this state.", None)
+    amount: IntRange | None = said("What they cost, in minor units (分) of the order's currency.", None)
+    placed_at: TimeRange | None = said("When they were placed.", None)
 
 
 class OrderSort(StrEnum):
@@ -43,8 +43,8 @@ class OrderSort(StrEnum):
 
 
 SORTS = {
-    OrderSort.PLACED_AT_ASC: SortOrder("placed", (orders.c.placed_at, orders.c.id)),
-    OrderSort.PLACED_AT_DESC: SortOrder("-placed", (orders.c.placed_at, orders.c.id), descending=True),
+    OrderSort.PLACED_AT_ASC: Sort("placed", (orders.c.placed_at, orders.c.id)),
+    OrderSort.PLACED_AT_DESC: Sort("-placed", (orders.c.placed_at, orders.c.id), descending=True),
 }
 
 

@@ -1,14 +1,16 @@
 """What an order from outside must be. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.batches import Problem
 from domain.ids import DealerId, StoreId
+from domain.inputs import said
 from domain.money import to_minor
 from domain.orders.models import OrderState
 from domain.persons.models import IdentityKind
+from domain.vault import is_phone, normalise_phone
 
 MAX_LINES = 100
 CLOCK_SKEW = timedelta(minutes=5)
@@ -18,34 +20,34 @@ CLOCK_SKEW = timedelta(minutes=5)
 class IdentityInput:
     """An identity as the sending system knows it; `issuer` is the account of an openid or the system of an id."""
 
-    kind: IdentityKind
-    value: str
-    issuer: str = ""
+    kind: IdentityKind = said("What kind of identity it is.")
+    value: str = said("The identity itself.")
+    issuer: str = said("Whose it is: the account of an openid, the system of an external id.", "")
 
 
 @dataclass(frozen=True)
 class OrderLineInput:
     """A line of an order; `amount` is the line's total in the brand's currency."""
 
-    title: str
-    quantity: int
-    amount: Decimal
-    product_code: str | None = None
+    title: str = said("What was bought.")
+    quantity: int = said("How many, at least 1.")
+    amount: Decimal = said("What they cost together, in the brand's currency.")
+    product_code: str | None = said("The product's code in the source system.", None)
 
 
 @dataclass(frozen=True)
 class OrderInput:
     """An order of another system. `number` is its key there, `amount` its total in the brand's currency."""
 
-    number: str
-    fan: IdentityInput
-    placed_at: datetime
-    amount: Decimal
-    state: OrderState = OrderState.PAID
-    item_count: int | None = None
-    dealer_id: DealerId | None = None
-    store_id: StoreId | None = None
-    lines: list[OrderLineInput] = field(default_factory=list)
+    number: str = said("Its number in the source system, by which it is known again.")
+    fan: IdentityInput = said("Who bought; made a fan where nobody knows them.")
+    placed_at: datetime = said("When it was placed.")
+    amount: Decimal = said("What it costs in all, in the brand's currency.")
+    state: OrderState = said("Where it stands.", OrderState.PAID)
+    item_count: int | None = said("How many pieces. Without it: the sum of its lines, else as it was.", None)
+    dealer_id: DealerId | None = said("The dealer who sold it.", None)
+    store_id: StoreId | None = said("The store that sold it; needs its dealer.", None)
+    lines: list[OrderLineInput] = said("What was bought; lines that are sent replace those there are.", factory=list)
 
     def items(self) -> int:
         """Return how many pieces were bought."""
@@ -54,8 +56,7 @@ class OrderInput:
 
 def problems(order: OrderInput, currency: str, now: datetime) -> list[Problem]:
     """Say everything that is wrong with the order by itself."""
-    found = [*_size("number", order.number, 128), *_size("fan.value", order.fan.value, 255)]
-    found += [Problem("fan.issuer", "has at most 128 characters")] if len(order.fan.issuer) > 128 else []
+    found = [*_size("number", order.number, 128), *_identity_problems(order.fan)]
     found += _amount("amount", order.amount, currency)
     if order.placed_at.tzinfo is None:
         found.append(Problem("placedAt", "needs its time zone"))
@@ -63,9 +64,19 @@ def problems(order: OrderInput, currency: str, now: datetime) -> list[Problem]:
         found.append(Problem("placedAt", "lies in the future"))
     if order.item_count is not None and not 0 <= order.item_count < 2**31:
         found.append(Problem("itemCount", "must not be negative"))
+    elif order.items() >= 2**31:
+        found.append(Problem("lines", "hold too many pieces"))
     if order.store_id is not None and order.dealer_id is None:
         found.append(Problem("storeId", "needs its dealer", optional=True))
     return found + _line_problems(order.lines, currency)
+
+
+def _identity_problems(fan: IdentityInput) -> list[Problem]:
+    found = _size("fan.value", fan.value, 255)
+    if not found and fan.kind is IdentityKind.PHONE and not is_phone(normalise_phone(fan.value)):
+        # what is left of `unknown` is nothing, and all without a phone would be one person
+        found.append(Problem("fan.value", "must be a phone of 5 to 15 digits"))
+    return found + ([Problem("fan.issuer", "has at most 128 characters")] if len(fan.issuer) > 128 else [])
 
 
 def _line_problems(lines: list[OrderLineInput], currency: str) -> list[Problem]:

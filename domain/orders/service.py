@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import audit, clock
 from domain.batches import ErrorPolicy, Problem, RowOutcome, RowResult
 from domain.database import dialect_insert
+from domain.errors import Conflict
 from domain.fans.service import NewFan, lock_fans, recompute_spend, resolve_fans
 from domain.money import to_minor
 from domain.orders.models import Order, OrderLine
@@ -120,13 +121,13 @@ async def _write(
     fans = await resolve_fans(session, vault, brand, newcomers)
     await lock_fans(session, fans.values())
     known = await _known(session, brand.id, source, latest)
-    rows = {number: _row(brand, source, order, fans[_identity(order)]) for number, (_, order) in latest.items()}
+    rows = {n: _row(brand, source, order, fans[_identity(order)], known.get(n)) for n, (_, order) in latest.items()}
     relined = await _with_other_lines(session, brand.currency, known, latest)
     changed = {n: row for n, row in rows.items() if n in relined or _differs(row, known.get(n))}
     moved_from = {known[number].fan_id for number in changed if number in known}
     if moved_from - set(fans.values()):
         await lock_fans(session, moved_from - set(fans.values()))
-    ids = {number: row.id for number, row in known.items()} | await _upsert(session, changed)
+    ids = {number: row.id for number, row in known.items()} | await _upsert(session, changed, known)
     had = {known[number].id for number in changed if number in known}
     await _replace_lines(session, brand, {ids[number]: latest[number][1] for number in changed}, had)
     if changed:
@@ -172,7 +173,9 @@ def _line(line: OrderLineInput, currency: str) -> dict[str, Any]:
     return {**vars(line), "amount": to_minor(line.amount, currency), "currency": currency}
 
 
-def _row(brand: Brand, source: str, order: OrderInput, fan_id: int) -> dict[str, Any]:
+def _row(brand: Brand, source: str, order: OrderInput, fan_id: int, known: Any) -> dict[str, Any]:
+    # a state sent without lines or a count says nothing of how many pieces there are
+    counts = known is None or bool(order.lines) or order.item_count is not None
     return {
         "group_id": brand.group_id,
         "brand_id": brand.id,
@@ -184,7 +187,7 @@ def _row(brand: Brand, source: str, order: OrderInput, fan_id: int) -> dict[str,
         "state": order.state.value,
         "amount": to_minor(order.amount, brand.currency),
         "currency": brand.currency,
-        "item_count": order.items(),
+        "item_count": order.items() if counts else known.item_count,
         "placed_at": order.placed_at,
     }
 
@@ -193,7 +196,8 @@ def _differs(row: dict[str, Any], known: Any) -> bool:
     return known is None or any(getattr(known, name) != row[name] for name in _CHANGING)
 
 
-async def _upsert(session: AsyncSession, changed: dict[str, dict[str, Any]]) -> dict[str, int]:
+async def _upsert(session: AsyncSession, changed: dict[str, dict[str, Any]], known: dict[str, Any]) -> dict[str, int]:
+    """Write the changed orders and return their ids. Raises Conflict where another made one of them meanwhile."""
     if not changed:
         return {}
     now = clock.now()
@@ -202,9 +206,13 @@ async def _upsert(session: AsyncSession, changed: dict[str, dict[str, Any]]) -> 
     statement = insertion.on_conflict_do_update(
         index_elements=["brand_id", "source", "number"],
         set_={**anew, "version": orders.c.version + 1, "updated_at": now},
-    ).returning(orders.c.number, orders.c.id)
+    ).returning(orders.c.number, orders.c.id, orders.c.version)
     stamped = [{**changed[number], "created_at": now, "updated_at": now} for number in sorted(changed)]
-    return {row.number: row.id for row in await session.execute(statement, stamped)}
+    written = (await session.execute(statement, stamped)).all()
+    if any(row.version > 1 and row.number not in known for row in written):
+        # it was another fan's, perhaps, whose spend nobody here has locked
+        raise Conflict
+    return {row.number: row.id for row in written}
 
 
 async def _replace_lines(session: AsyncSession, brand: Brand, changed: dict[int, OrderInput], had: set[int]) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
 from domain.errors import NotFound
-from domain.page import Order, Page, PageArgs, paginate
+from domain.page import Page, PageArgs, Sort, paginate
 from domain.scope import Scope
 from domain.shares.models import Cascade, Share
 from domain.tables import table_of
@@ -17,16 +17,16 @@ PERMISSION = "share:read"
 cascades, shares = table_of(Cascade), table_of(Share)
 
 
-class CascadeOrder(StrEnum):
+class CascadeSort(StrEnum):
     """How a list of cascades is sorted."""
 
     SIZE_DESC = "SIZE_DESC"
     ID_ASC = "ID_ASC"
 
 
-ORDERS = {
-    CascadeOrder.SIZE_DESC: Order("-size", (cascades.c.size, cascades.c.id), descending=True),
-    CascadeOrder.ID_ASC: Order("id", (cascades.c.id,)),
+SORTS = {
+    CascadeSort.SIZE_DESC: Sort("-size", (cascades.c.size, cascades.c.id), descending=True),
+    CascadeSort.ID_ASC: Sort("id", (cascades.c.id,)),
 }
 
 
@@ -49,11 +49,11 @@ async def list_cascades(
     brand_id: int | None = None,
     source: str | None = None,
     code: str | None = None,
-    order: CascadeOrder = CascadeOrder.SIZE_DESC,
+    order: CascadeSort = CascadeSort.SIZE_DESC,
 ) -> Page[Cascade]:
     """Return a page of the cascades the caller may read."""
     statement = select(cascades).where(scope.where_shared(PERMISSION, cascades))
     for name, value in (("brand_id", brand_id), ("source", source), ("code", code)):
         if value is not None:
             statement = statement.where(cascades.c[name] == value)
-    return await paginate(session, statement, ORDERS[order], args)
+    return await paginate(session, statement, SORTS[order], args)

@@ -1,11 +1,12 @@
 """Writes of share cascades."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
@@ -113,8 +114,9 @@ async def _add(
     ]
     await session.execute(dialect_insert(session, shares), rows)
     await emit(session, [share_recorded(row) for row in rows])
-    grown = {row["cascade_id"] for row in rows}
-    size = select(func.count() + 1).where(shares.c.cascade_id == cascades.c.id).scalar_subquery()
+    # each cascade is locked or its own transaction's: what it grows by can be added
+    grown = Counter(row["cascade_id"] for row in rows)
+    size = cascades.c.size + case(grown, value=cascades.c.id)
     await session.execute(update(cascades).where(cascades.c.id.in_(sorted(grown))).values(size=size))
 
 

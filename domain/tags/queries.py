@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
-from domain.page import Order, Page, PageArgs, paginate
+from domain.page import Page, PageArgs, Sort, paginate
 from domain.scope import Scope
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
@@ -26,7 +26,7 @@ async def list_tags(session: AsyncSession, scope: Scope, args: PageArgs, brand_i
     statement = select(tags).where(scope.where_shared(PERMISSION, tags))
     if brand_id is not None:
         statement = statement.where((tags.c.brand_id == brand_id) | tags.c.brand_id.is_(None))
-    return await paginate(session, statement, Order("id", (tags.c.id,)), args)
+    return await paginate(session, statement, Sort("id", (tags.c.id,)), args)
 
 
 async def fan_tags_by_fan(

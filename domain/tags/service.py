@@ -13,6 +13,7 @@ from domain.database import dialect_insert
 from domain.errors import BadInput, DomainError
 from domain.fans.models import Fan
 from domain.ids import BrandId, FanId, TagId
+from domain.inputs import said
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag, TagKind, TagSource
 
@@ -36,20 +37,20 @@ class TagOfAnotherBrand(DomainError):
 class NewTag:
     """A tag to be made; without a brand it belongs to the whole group."""
 
-    name: str
-    brand_id: BrandId | None = None
-    kind: TagKind = TagKind.FACT
-    category: str | None = None
-    color: str | None = None
-    description: str | None = None
+    name: str = said("Its name, 1 to 100 characters, unique in its brand or group.")
+    brand_id: BrandId | None = said("The brand it belongs to; the whole group without one.", None)
+    kind: TagKind = said("Where it comes from.", TagKind.FACT)
+    category: str | None = said("The category it is filed under.", None)
+    color: str | None = said("The colour it is shown in.", None)
+    description: str | None = said("What it means.", None)
 
 
 @dataclass(frozen=True)
 class FanTagging:
     """Fans (at most 250) and the tags (at most 20) to put on, or take from, each of them."""
 
-    fan_ids: list[FanId]
-    tag_ids: list[TagId]
+    fan_ids: list[FanId] = said("The fans, 1 to 250, each once.")
+    tag_ids: list[TagId] = said("The tags, 1 to 20, each once.")
 
 
 async def create_tag(session: AsyncSession, principal: str, group_id: int, new: NewTag) -> int:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
-from domain.page import Order, Page, PageArgs, paginate
+from domain.page import Page, PageArgs, Sort, paginate
 from domain.scope import Scope
 from domain.tables import table_of
 from domain.tenancy.models import Brand, ChannelAccount, Dealer, Group, Store
@@ -38,21 +38,21 @@ async def channel_accounts_by_id(session: AsyncSession, scope: Scope, ids: Itera
 
 async def list_brands(session: AsyncSession, scope: Scope, args: PageArgs) -> Page[Brand]:
     statement = select(brands).where(scope.where_shared(PERMISSION, brands))
-    return await paginate(session, statement, Order("id", (brands.c.id,)), args)
+    return await paginate(session, statement, Sort("id", (brands.c.id,)), args)
 
 
 async def list_dealers(session: AsyncSession, scope: Scope, args: PageArgs, brand_id: int | None) -> Page[Dealer]:
     statement = select(dealers).where(scope.where_shared(PERMISSION, dealers))
     if brand_id is not None:
         statement = statement.where(dealers.c.brand_id == brand_id)
-    return await paginate(session, statement, Order("id", (dealers.c.id,)), args)
+    return await paginate(session, statement, Sort("id", (dealers.c.id,)), args)
 
 
 async def list_stores(session: AsyncSession, scope: Scope, args: PageArgs, dealer_id: int | None) -> Page[Store]:
     statement = select(stores).where(scope.where_shared(PERMISSION, stores))
     if dealer_id is not None:
         statement = statement.where(stores.c.dealer_id == dealer_id)
-    return await paginate(session, statement, Order("id", (stores.c.id,)), args)
+    return await paginate(session, statement, Sort("id", (stores.c.id,)), args)
 
 
 async def list_channel_accounts(
@@ -61,4 +61,4 @@ async def list_channel_accounts(
     statement = select(channel_accounts).where(scope.where_shared(PERMISSION, channel_accounts))
     if brand_id is not None:
         statement = statement.where(channel_accounts.c.brand_id == brand_id)
-    return await paginate(session, statement, Order("id", (channel_accounts.c.id,)), args)
+    return await paginate(session, statement, Sort("id", (channel_accounts.c.id,)), args)

@@ -16,132 +16,132 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 WALLS = {
     "groups": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "id = ANY ((SELECT current_setting('app.above_groups', true)::bigint[])::bigint[])"
+        "id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "id = ANY ((SELECT NULLIF(current_setting('app.above_groups', true), '')::bigint[])::bigint[])"
     ),
     "brands": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[])"
     ),
     "dealers": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[]) OR "
-        "id = ANY ((SELECT current_setting('app.dealers', true)::bigint[])::bigint[]) OR "
-        "id = ANY ((SELECT current_setting('app.above_dealers', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[]) OR "
+        "id = ANY ((SELECT NULLIF(current_setting('app.dealers', true), '')::bigint[])::bigint[]) OR "
+        "id = ANY ((SELECT NULLIF(current_setting('app.above_dealers', true), '')::bigint[])::bigint[])"
     ),
     "stores": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[]) OR "
-        "id = ANY ((SELECT current_setting('app.stores', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[]) OR "
+        "id = ANY ((SELECT NULLIF(current_setting('app.stores', true), '')::bigint[])::bigint[])"
     ),
     "tags": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[]) OR "
-        "(brand_id IS NULL AND (group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "group_id = ANY ((SELECT current_setting('app.above_groups', true)::bigint[])::bigint[])))"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[]) OR "
+        "(brand_id IS NULL AND (group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.above_groups', true), '')::bigint[])::bigint[])))"
     ),
     "audit_log": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[]) OR "
-        "(brand_id IS NULL AND (group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "group_id = ANY ((SELECT current_setting('app.above_groups', true)::bigint[])::bigint[])))"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[]) OR "
+        "(brand_id IS NULL AND (group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.above_groups', true), '')::bigint[])::bigint[])))"
     ),
     "fans": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "dealer_id = ANY ((SELECT current_setting('app.dealers', true)::bigint[])::bigint[]) OR "
-        "store_id = ANY ((SELECT current_setting('app.stores', true)::bigint[])::bigint[]) OR "
-        "id = ANY ((SELECT current_setting('app.fans', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "dealer_id = ANY ((SELECT NULLIF(current_setting('app.dealers', true), '')::bigint[])::bigint[]) OR "
+        "store_id = ANY ((SELECT NULLIF(current_setting('app.stores', true), '')::bigint[])::bigint[]) OR "
+        "id = ANY ((SELECT NULLIF(current_setting('app.fans', true), '')::bigint[])::bigint[])"
     ),
     "orders": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "dealer_id = ANY ((SELECT current_setting('app.dealers', true)::bigint[])::bigint[]) OR "
-        "store_id = ANY ((SELECT current_setting('app.stores', true)::bigint[])::bigint[]) OR "
-        "fan_id = ANY ((SELECT current_setting('app.fans', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "dealer_id = ANY ((SELECT NULLIF(current_setting('app.dealers', true), '')::bigint[])::bigint[]) OR "
+        "store_id = ANY ((SELECT NULLIF(current_setting('app.stores', true), '')::bigint[])::bigint[]) OR "
+        "fan_id = ANY ((SELECT NULLIF(current_setting('app.fans', true), '')::bigint[])::bigint[])"
     ),
     "channel_accounts": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[])"
     ),
     "fan_tags": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[])"
     ),
     "order_lines": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[])"
     ),
     "cascades": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[])"
     ),
     "shares": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[])"
     ),
     "referrals": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.brands', true)::bigint[])::bigint[]) OR "
-        "brand_id = ANY ((SELECT current_setting('app.above_brands', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.brands', true), '')::bigint[])::bigint[]) OR "
+        "brand_id = ANY ((SELECT NULLIF(current_setting('app.above_brands', true), '')::bigint[])::bigint[])"
     ),
     "persons": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "group_id = ANY ((SELECT current_setting('app.above_groups', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.above_groups', true), '')::bigint[])::bigint[])"
     ),
     "identities": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "group_id = ANY ((SELECT current_setting('app.above_groups', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.above_groups', true), '')::bigint[])::bigint[])"
     ),
     "roles": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "group_id = ANY ((SELECT current_setting('app.above_groups', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.above_groups', true), '')::bigint[])::bigint[])"
     ),
     "role_permissions": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "group_id = ANY ((SELECT current_setting('app.above_groups', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.above_groups', true), '')::bigint[])::bigint[])"
     ),
     "staff": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "group_id = ANY ((SELECT current_setting('app.above_groups', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.above_groups', true), '')::bigint[])::bigint[])"
     ),
     "api_keys": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "group_id = ANY ((SELECT current_setting('app.above_groups', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.above_groups', true), '')::bigint[])::bigint[])"
     ),
     "grants": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
-        "group_id = ANY ((SELECT current_setting('app.groups', true)::bigint[])::bigint[]) OR "
-        "group_id = ANY ((SELECT current_setting('app.above_groups', true)::bigint[])::bigint[])"
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.groups', true), '')::bigint[])::bigint[]) OR "
+        "group_id = ANY ((SELECT NULLIF(current_setting('app.above_groups', true), '')::bigint[])::bigint[])"
     ),
 }
 

@@ -1,28 +1,28 @@
 """Care of a deployment: migrations, tokens for development, and a check that says what is wrong."""
 
 from datetime import timedelta
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
+from alembic.util import CommandError as AlembicError
+from asyncpg import PostgresError
 from rich.console import Console
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 import migrations
-import schema
 from authz.tokens import Tokens
 from domain.fans.queries import fans_by_id
 from domain.scope import system_scope
-from schema import fan_schema, staff_schema
+from server import sdl as printed
 from server.commands.settings import CommandError, read_settings, run
 from server.doctor import examine
 from server.runtime import database_of
 from server.settings import Settings
+from server.settings_pages import env_example, settings_page
 
 console = Console()
-PRINTED = Path(schema.__file__).parent
-SCHEMAS = {"staff": staff_schema, "fan": fan_schema}
 
 
 def migrate(
@@ -37,11 +37,18 @@ def migrate(
         return
     settings = read_settings(for_people=True)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        _migrate(settings, revision)
+    except (AlembicError, OSError, PostgresError, SQLAlchemyError) as error:
+        raise CommandError(f"the database was not migrated: {' '.join(str(error).split())}") from error
+    console.print(f"The database is at {migrations.current(settings.owner_database)}.")
+
+
+def _migrate(settings: Settings, revision: str) -> None:
     migrations.upgrade(settings.owner_database, revision)
     role = make_url(settings.database).username
     if settings.migration_url and role and role != make_url(settings.owner_database).username:
         migrations.allow(settings.owner_database, role)
-    console.print(f"The database is at {migrations.current(settings.owner_database)}.")
 
 
 def _check_migrations() -> None:
@@ -90,13 +97,27 @@ def doctor() -> None:
 
 def sdl(
     check: Annotated[
-        bool, typer.Option("--check", help="Only say whether the printed schemas are the code's.")
+        bool, typer.Option("--check", help="Only say whether what is printed is the code's and breaks nobody unsaid.")
     ] = False,
+    release: Annotated[bool, typer.Option("--release", help="Also keep them as the release clients rely on.")] = False,
 ) -> None:
     """Print both schemas into schema/*.graphql."""
-    for name, build in SCHEMAS.items():
-        path, text = PRINTED / f"{name}.graphql", build().as_str() + "\n"
-        if not check:
-            path.write_text(text, encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            raise CommandError(f"{path.name} is not what the code says: run `make sdl`, and name what breaks clients")
+    if not check:
+        printed.write(printed.PRINTED)
+        if release:
+            printed.write(printed.RELEASED)
+        return
+    if stale := printed.stale():
+        raise CommandError(f"{', '.join(stale)} is not what the code says: run `make sdl`")
+    if unsaid := printed.unannounced_changes():
+        raise CommandError(f"the changelog does not name under Breaking: {' '.join(unsaid)}")
+
+
+def settings(
+    as_env: Annotated[bool, typer.Option("--env", help="As .env.example.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/settings.md.")] = False,
+) -> None:
+    """Print every setting with its default and what it is for."""
+    if as_env == markdown:
+        raise CommandError("give either --markdown or --env")
+    print(env_example() if as_env else settings_page(), end="")  # noqa: T201

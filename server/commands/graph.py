@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from domain.outbox.delivery import retry_dead
+from domain.scope import system_scope
 from graph.rebuild import rebuild as rebuild_graph
 from graph.verify import Difference
 from graph.verify import verify as verify_graph
@@ -38,6 +40,18 @@ async def _rebuild(settings: Settings, brand: int | None, wipe: bool) -> None:
                 wipe=wipe,
                 progress=lambda done, total, what: bars.advance(what, done, total),
             )
+
+
+@app.command()
+def retry() -> None:
+    """Try again what the projector has given up after ten tries."""
+    count = run(_retry(read_settings(for_people=True)))
+    console.print(f"{count:,} dead letters will be tried again.")
+
+
+async def _retry(settings: Settings) -> int:
+    async with database_of(settings) as (database, _), database.writing(system_scope("graph-retry")) as session:
+        return await retry_dead(session, "graph")
 
 
 @app.command()

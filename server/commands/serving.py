@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+from contextlib import suppress
+from typing import Annotated
 
-import uvicorn
+import typer
 from rich.console import Console
 from starlette.applications import Starlette
 
@@ -13,11 +15,12 @@ from domain.scope import system_scope
 from graph.projector import Projector
 from resolvers.context import Services
 from server.app import create_app
-from server.commands.settings import read_settings, run
+from server.commands.settings import CommandError, read_settings, run
 from server.demo import DemoResult, is_loaded, load
 from server.progress import Bars
 from server.runtime import runtime_of
 from server.settings import Settings
+from server.stopping import StoppableServer
 from server.worker import work
 
 console = Console()
@@ -25,23 +28,20 @@ console = Console()
 
 def serve() -> None:
     """Serve /graphql, /fan/graphql, /livez and /readyz until told to stop."""
-    settings = read_settings()
-    run(_serve(settings, create_app(settings)))
+    run(_serve(read_settings()))
 
 
-async def _serve(settings: Settings, app: Starlette) -> None:
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=settings.graceful_seconds,
-    )
-    await uvicorn.Server(config).serve()
+async def _serve(settings: Settings) -> None:
+    async with runtime_of(settings) as runtime:
+        await _answer(settings, create_app(settings, runtime))
+
+
+async def _answer(settings: Settings, app: Starlette) -> None:
+    server = StoppableServer(settings, app)
+    with suppress(SystemExit):  # uvicorn's way out where it cannot listen
+        await server.serve()
+    if not server.started:
+        raise CommandError("the server did not start; the log says why")
 
 
 def worker() -> None:
@@ -58,24 +58,26 @@ async def _work(settings: Settings) -> None:
         await work(runtime.services, stop)
 
 
-def demo() -> None:
+def demo(
+    scale: Annotated[float, typer.Option(hidden=True, min=0.001, max=1, help="The part of the 20,000 fans.")] = 1.0,
+) -> None:
     """Migrate, load the demo group where it is not there yet, print tokens and serve."""
     settings = read_settings(for_people=True)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     migrations.upgrade(settings.owner_database)
-    run(_demo(settings))
+    run(_demo(settings, scale))
 
 
-async def _demo(settings: Settings) -> None:
+async def _demo(settings: Settings, scale: float) -> None:
     async with runtime_of(settings) as runtime:
         services = runtime.services
         if not await is_loaded(services.database):
-            console.print("Loading the demo group: 3 brands, 12 dealers, 20,000 fans.")
+            console.print(f"Loading the demo group: 3 brands, 12 dealers, {20_000 * scale:,.0f} fans.")
         with Bars(console) as bars:
-            result = await load(services.database, services.vault, bars)
+            result = await load(services.database, services.vault, bars, scale=scale)
             await _project(services, bars)
         _show(settings, services, result)
-        await _serve(settings, create_app(settings, runtime))
+        await _answer(settings, create_app(settings, runtime))
     console.print("Stopped. The data is kept; `make demo` continues with it.")
 
 

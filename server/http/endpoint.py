@@ -1,5 +1,6 @@
 """The endpoint: one schema at one address."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +43,8 @@ class Options:
     max_body: int = 256 * 1024
     request_timeout: float = 10.0
     document_bytes: int = 32 * 1024 * 1024
+    name: str = "graphql"
+    log_requests: bool = False
 
 
 class GraphQLEndpoint:
@@ -132,8 +135,23 @@ class GraphQLEndpoint:
             caller = self._describe_caller(context, request)
         except Exception as error:  # noqa: BLE001 (masked, or the refusal the caller is owed)
             return of_context_failure(mask_one(error, self._log), media)
+        started = time.perf_counter()
         outcome = await self._pipeline.run(params, caller, context, queries_only=request.method == "GET")
+        if self._options.log_requests:
+            self._log_request(params, caller, outcome, time.perf_counter() - started)
         return of_outcome(outcome, media)
+
+    def _log_request(self, params: Params, caller: Caller, outcome: Outcome, seconds: float) -> None:
+        """Write who asked for what and what came of it, without a variable or an address."""
+        self._log.info(
+            "graphql_request",
+            endpoint=self._options.name,
+            caller=caller.log_name or caller.key,
+            operation=(params.operation_name or "")[:64],
+            milliseconds=round(seconds * 1000, 1),
+            cost=outcome.cost.requested if outcome.cost else 0,
+            errors=sorted(outcome.codes()),
+        )
 
     def _not_allowed(self) -> HttpRefusal:
         allow = b"GET, POST" if self._page or self._options.get_queries else b"POST"

@@ -27,6 +27,8 @@ class Caller:
     max_page: int | None = None
     max_cost: int | None = None
     introspection: bool = False
+    # how logs name the caller where the key would say an address
+    log_name: str | None = None
 
 
 class Execute(Protocol):

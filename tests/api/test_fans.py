@@ -1,6 +1,6 @@
 from tests.world import Client
 
-LIST = """query($filter: FanFilterInput, $first: Int, $after: String, $order: FanOrder! = ID_ASC) {
+LIST = """query($filter: FanFilterInput, $first: Int, $after: String, $order: FanSort! = ID_ASC) {
   fans(first: $first, after: $after, filter: $filter, orderBy: $order) {
     nodes { id nickname spend { amount currency } orderCount lastOrderAt } totalCount
     pageInfo { hasNextPage endCursor } } }"""

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from graphql import (
-    GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
     get_named_type,
@@ -49,9 +48,7 @@ def branches(owner: GraphQLObjectType, depth: int) -> Iterator[str]:
 def entities(schema: GraphQLSchema) -> set[str]:
     """Return the names of the types whose objects have an id."""
     return {
-        name
-        for name, kind in schema.type_map.items()
-        if isinstance(kind, GraphQLObjectType) and "id" in kind.fields and not isinstance(kind, GraphQLInterfaceType)
+        name for name, kind in schema.type_map.items() if isinstance(kind, GraphQLObjectType) and "id" in kind.fields
     }
 
 

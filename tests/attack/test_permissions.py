@@ -13,7 +13,8 @@ FAN, NOBODY, NO_TOKEN = "g1/b1/d1#1", "NOBODY", "NO_TOKEN"
 ADMINS = frozenset({"HQ1", "G2", "B1"})
 STAFF = ADMINS | {"ANALYST", "B1READ", "D1", "S1"}
 READERS = STAFF | {"SERVICE"}
-WRITERS = ADMINS | {"D1", "SERVICE"}
+WRITERS = ADMINS | {"SERVICE"}
+TAGGERS = WRITERS | {"D1", "S1"}
 CALLERS = (*sorted(READERS), NOBODY, FAN, NO_TOKEN)
 
 ID = encode("Nothing", 1)
@@ -45,18 +46,17 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         frozenset({"HQ1", "G2"}),
     ),
     "Mutation.recordOrders": (
-        f'recordOrders(input: {{brandId: "{ID}", source: "x", idempotencyKey: "x", orders: []}}) '
-        "{ userErrors { code } }",
+        f'recordOrders(input: {{brandId: "{ID}", source: "x", idempotencyKey: "x", orders: []}}) {{ replayed }}',
         WRITERS,
     ),
     "Mutation.createTag": (
         f'createTag(input: {{name: "x", brandId: "{ID}"}}) {{ userErrors {{ code }} }}',
-        WRITERS | {"S1"},
+        TAGGERS,
     ),
-    "Mutation.addFanTags": ("addFanTags(input: {fanIds: [], tagIds: []}) { userErrors { code } }", WRITERS | {"S1"}),
+    "Mutation.addFanTags": ("addFanTags(input: {fanIds: [], tagIds: []}) { userErrors { code } }", TAGGERS),
     "Mutation.removeFanTags": (
         "removeFanTags(input: {fanIds: [], tagIds: []}) { userErrors { code } }",
-        WRITERS | {"S1"},
+        TAGGERS,
     ),
 }
 FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
@@ -91,10 +91,8 @@ async def test_each_caller_may_ask_what_the_table_says_and_nothing_else(client: 
         for who in CALLERS:
             token = None if who == NO_TOKEN else client.world.token(who)
             found = codes(await ask_with(client, token, document, path))
-            knows = (who == NO_TOKEN and path == "/fan/graphql") or (who == FAN) == (path == "/fan/graphql")
-            refused = "FORBIDDEN" if knows and who != NO_TOKEN else "UNAUTHENTICATED"
-            if who == NO_TOKEN and path == "/fan/graphql":
-                refused = "FORBIDDEN"
+            is_at_own_door = who != NO_TOKEN and (who == FAN) == (path == "/fan/graphql")
+            refused = "FORBIDDEN" if is_at_own_door else "UNAUTHENTICATED"
             outcome = "allowed" if not set(found) & {"FORBIDDEN", "UNAUTHENTICATED"} else found[0]
             assert outcome == ("allowed" if who in allowed else refused), (name, who, found)
 
@@ -151,7 +149,9 @@ async def test_a_node_that_is_foreign_is_refused_like_one_that_is_not(client: Cl
         foreign = await ask(
             client, "B1", GRANT, i={"staffId": staff, "role": "DEALER_STAFF", place: world.id(kind, name)}
         )
-        unused = await ask(client, "B1", GRANT, i={"staffId": staff, "role": "DEALER_STAFF", place: encode(kind, 2**40)})
+        unused = await ask(
+            client, "B1", GRANT, i={"staffId": staff, "role": "DEALER_STAFF", place: encode(kind, 2**40)}
+        )
         assert foreign == unused
         assert foreign["data"]["grantRole"]["userErrors"] == [{"code": "NOT_FOUND", "field": ["input", place]}]
 
@@ -259,6 +259,31 @@ async def test_a_relation_without_its_right_is_forbidden_and_leaves_the_row_whol
         assert codes(await ask(client, "CLERK", f"{{ {field}{FIRST} }}")) == ["FORBIDDEN"]
     nodes = await ask(client, "CLERK", "query($id: ID!) { node(id: $id) { id } }", id=world.id("Tag", "g1/b1"))
     assert codes(nodes) == ["NOT_FOUND"]
+
+
+async def test_a_right_to_write_at_one_node_writes_nothing_where_one_only_reads(client: Client) -> None:
+    world = client.world
+    await make_role(world, "CASHIER", order__write="allow")
+    held = ("BRAND_ANALYST", "g1/b1"), ("DEALER_MANAGER", "g1/b1/d11"), ("CASHIER", "g1/b1/d11")
+    await hire(world, "READER", *held)
+    fan, tag = world.id("Fan", "g1/b1/d1#1"), world.id("Tag", "g1/b1")
+    documents = [
+        f"mutation($i: {name[0].upper()}{name[1:]}Input!) {{ {name}(input: $i) {{ userErrors {{ code field }} }} }}"
+        for name in ("addFanTags", "removeFanTags")
+    ]
+    before = await snapshot(world)
+
+    for document in documents:
+        assert await refusal(client, "READER", document, fanIds=[fan], tagIds=[tag]) == "NOT_FOUND"
+    create = "mutation($i: CreateTagInput!) { createTag(input: $i) { userErrors { code } } }"
+    assert await refusal(client, "READER", create, name="x", brandId=world.id("Brand", "g1/b1")) == "FORBIDDEN"
+    record = "mutation($i: RecordOrdersInput!) { recordOrders(input: $i) { userErrors { code } } }"
+    who = {"kind": "EXTERNAL_ID", "value": "g1/b1/d1#1", "issuer": "test"}
+    batch = {"brandId": world.id("Brand", "g1/b1"), "source": "x", "idempotencyKey": "x"}
+    order = {"number": "1", "fan": who, "placedAt": "2026-01-01T00:00:00Z", "amount": "1"}
+    assert await refusal(client, "READER", record, **batch, orders=[order]) == "NOT_FOUND"
+
+    assert await snapshot(world) == before
 
 
 async def test_a_role_of_ones_own_under_a_built_in_name_gives_nothing_more(client: Client) -> None:

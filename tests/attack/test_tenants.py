@@ -1,7 +1,8 @@
-"""Tenant isolation (T01 to T15, T30): whatever a caller asks, they see what the plain reading of paths lets them see."""
+"""Tenant isolation (T01 to T14, T30): whatever a caller asks, they see what the paths of the world let them see."""
 
 import base64
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ from graphql import GraphQLObjectType
 from sqlalchemy import true
 
 from domain.scope import TenantSet
+from graph.shares import ShareEdge, upsert_shares
 from schema import fan_schema, staff_schema
 from schema.ids import decode, encode
 from server.settings import Settings
@@ -241,7 +243,7 @@ async def test_filters_of_other_lists_stay_in_scope_too(client: Client) -> None:
 
 async def test_a_cursor_carries_no_rights(client: Client) -> None:
     oracle = await oracle_of(client.world)
-    query = """query($after: String, $order: FanOrder!) { fans(first: 50, after: $after, orderBy: $order) {
+    query = """query($after: String, $order: FanSort!) { fans(first: 50, after: $after, orderBy: $order) {
       nodes { id } pageInfo { endCursor } } }"""
     one = query.replace("50", "1")
     for order in ("ID_ASC", "ID_DESC", "SPEND_DESC"):
@@ -315,6 +317,33 @@ async def test_the_fan_schema_knows_no_other_fan(client: Client) -> None:
             "me": {"nickname": f"粉丝 {name}"},
             "myOrders": {"totalCount": 1, "nodes": [{"number": name}]},
         }
+
+
+async def test_a_path_shows_the_fans_in_scope_and_only_counts_the_others(graph_client: Client) -> None:
+    """A content goes from one dealer's fan over the other dealer's to the first one's again."""
+    world, graph = graph_client.world, graph_client.world.services.graph
+    way = ["g1/b1/d1#1", "g1/b1/d11#1", "g1/b1/d11#2", "g1/b1/d1#2"]
+    cascade, brand = world.cascades["g1/b1/d1"], world.nodes["g1/b1"]
+    touched = pairwise(way)
+    await graph.write("MATCH ()-[e:SHARED]->() WHERE e.cascade = $cascade DELETE e", {"cascade": cascade})
+    await upsert_shares(graph, [ShareEdge(brand, cascade, world.fans[a], world.fans[b], 0) for a, b in touched])
+    await make_role(world, "SHAPES", graph__read="allow")
+    await hire(world, "LOOKER", ("DEALER_STAFF", "g1/b1/d1"), ("SHAPES", "g1/b1"))
+    query = """query($id: ID!, $fan: ID!) { cascade(id: $id) {
+      seed { id } shape { fanCount } path(fanId: $fan) { position fan { id } } } }"""
+    ids = [{"id": world.id("Fan", name)} for name in way]
+
+    for who, shown in (("B1READ", ids), ("LOOKER", [ids[0], None, None, ids[3]])):
+        found = await ask(graph_client, who, query, id=world.id("Cascade", "g1/b1/d1"), fan=ids[3]["id"])
+        assert found["data"]["cascade"] == {
+            "seed": ids[0],
+            "shape": {"fanCount": 4},
+            "path": [{"position": n, "fan": fan} for n, fan in enumerate(shown)],
+        }
+    for fan in (ids[1]["id"], encode("Fan", UNSEEN), world.id("Fan", "g1/b2/d1#1")):
+        found = await ask(graph_client, "LOOKER", query, id=world.id("Cascade", "g1/b1/d1"), fan=fan)
+        assert codes(found) == ["NOT_FOUND"]
+        assert found["data"]["cascade"] == {"seed": ids[0], "shape": {"fanCount": 4}, "path": None}
 
 
 @pytest.mark.parametrize("who", ["B1", "D1", "S1"])

@@ -15,6 +15,9 @@ class Log:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
 
+    def info(self, event: str, **values: Any) -> None:
+        """Say nothing of what went well."""
+
     def error(self, event: str, **values: Any) -> None:
         self.events.append({"event": event, **values})
 

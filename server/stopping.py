@@ -1,0 +1,55 @@
+"""The HTTP server, and how it stops: not ready first, then no new connections, then an end with exit code 0."""
+
+import asyncio
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.server import HANDLED_SIGNALS
+
+from server.settings import Settings
+
+
+class StoppableServer(uvicorn.Server):
+    """Serves until SIGTERM or Ctrl-C. Requests under way are finished; a second Ctrl-C does not wait for them."""
+
+    def __init__(self, settings: Settings, app: Starlette) -> None:
+        super().__init__(_config(settings, app))
+        self._health = app.state.health
+        self._drain_seconds = settings.drain_seconds
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Handle signals while serving. Uvicorn raises them once more afterwards, which would cut the closing short."""
+        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Say not ready at once, and stop when load balancers have noticed. Nobody waits for that after Ctrl-C."""
+        noticed, self._health.draining = self._health.draining, True
+        if sig == signal.SIGINT or noticed:
+            super().handle_exit(sig, frame)
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, super().handle_exit, sig, None)
+
+
+def _config(settings: Settings, app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=settings.graceful_seconds,
+    )
