@@ -13,7 +13,7 @@ from graph.fans import chunks, fan_of, node_id
 CASCADES_PER_READ: Final = 500
 MAX_EDGES: Final = 1_000_000
 MAX_PATH: Final = 1_000
-BREADTHS_SECONDS: Final = 10.0
+BREADTHS_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)

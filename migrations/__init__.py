@@ -73,6 +73,7 @@ def allow(url: str, role: str) -> None:
         f"GRANT USAGE ON SCHEMA public TO {name}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}",
         f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {name}",
+        f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {name}",
     )
 
     def run(connection: Connection) -> None:

@@ -102,34 +102,33 @@ class Deployment:
         """Mints what the deployment's server accepts."""
         return Tokens(Settings(_env_file=None, data_dir=self.home, signing_secret=SecretStr(SIGNING_SECRET)).tokens)
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        """Start `scrm` in a terminal group of its own, its words going to pipes."""
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "server", *arguments),
-            cwd=self.home,
-            env=self.environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-
-    async def scrm(self, *arguments: str, seconds: float = 60) -> Finished:
-        """Run one command to its end."""
-        process = await self.start(*arguments)
-        out, err = await asyncio.wait_for(process.communicate(), seconds)
-        return Finished(process.returncode or 0, out.decode(), err.decode())
-
-    async def each(self, *commands: list[str], seconds: float = 120) -> list[Finished]:
-        """Run commands one after another in one process."""
+    @asynccontextmanager
+    async def started(self, *arguments: str, module: str = "server") -> AsyncIterator[asyncio.subprocess.Process]:
+        """Start `scrm` in a session of its own, its words going to pipes; what still runs at the end is killed."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.server.console"),
+            *(sys.executable, "-m", module, *arguments),
             cwd=self.home,
             env=self.environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
-        out, _ = await asyncio.wait_for(process.communicate(json.dumps(commands).encode()), seconds)
+        try:
+            yield process
+        finally:
+            await _end(process)
+
+    async def scrm(self, *arguments: str, seconds: float = 60) -> Finished:
+        """Run one command to its end."""
+        async with self.started(*arguments) as process:
+            out, err = await asyncio.wait_for(process.communicate(), seconds)
+        return Finished(process.returncode or 0, out.decode(), err.decode())
+
+    async def each(self, *commands: list[str], seconds: float = 180) -> list[Finished]:
+        """Run commands one after another in one process."""
+        async with self.started(module="tests.server.console") as process:
+            out, _ = await asyncio.wait_for(process.communicate(json.dumps(commands).encode()), seconds)
         return [Finished(*found) for found in json.loads(out)]
 
     @asynccontextmanager
@@ -148,9 +147,7 @@ class Deployment:
                 await _until_alive(server)
                 yield server
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            await _end(process)
 
     def processes(self) -> list[str]:
         """Return the command lines of what runs with this deployment's settings, the graph engine too."""
@@ -160,6 +157,12 @@ class Deployment:
     def engine_pid(self) -> int:
         """Return the process id of the embedded engine."""
         return int((self.home / "graph" / "engine.pid").read_text())
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 def _command(entry: Path, mark: bytes) -> str:

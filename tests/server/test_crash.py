@@ -134,15 +134,15 @@ async def cut_power(
 ) -> int:
     """Start an import, end everything when a part of it is there, and return how large that part is."""
     before = await count(database, what)
-    importer = await deployment.start(*command)
-    while await count(database, what) == before:
-        assert importer.returncode is None, await importer.communicate()
-        await asyncio.sleep(0.01)
-    importer.kill()
-    if deployment.graph is None:
-        os.kill(deployment.engine_pid(), signal.SIGKILL)
-    server.kill()
-    await importer.communicate()
+    async with deployment.started(*command) as importer:
+        while await count(database, what) == before:
+            assert importer.returncode is None, await importer.communicate()
+            await asyncio.sleep(0.01)
+        importer.kill()
+        if deployment.graph is None:
+            os.kill(deployment.engine_pid(), signal.SIGKILL)
+        server.kill()
+        await importer.communicate()
     assert await eventually(lambda: deployment.processes() == [])
     return await count(database, what) - before
 
