@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from domain.access.rules import Node
 from domain.errors import NotFound
 from domain.fans.models import Fan
 from domain.fans.queries import fans_by_id
@@ -60,13 +61,19 @@ async def list_cascades(
         return await queries.list_cascades(session, context.scope, page, brand_id, source, code, order_by)
 
 
-async def shapes_of(context: Context, cascades: Sequence[Cascade]) -> Sequence[Shape]:
+async def shapes_of(context: Context, cascades: Sequence[Cascade]) -> Sequence[Shape | None]:
     """Its depth and breadth, from the graph."""
     found: dict[int, list[int]] = {}
-    for brand_id in {cascade.brand_id for cascade in cascades}:
-        asked = [(cascade.id, cascade.seed_fan_id) for cascade in cascades if cascade.brand_id == brand_id]
+    shown = _graph_readable(context, cascades)
+    for brand_id in {cascade.brand_id for cascade in shown}:
+        asked = [(cascade.id, cascade.seed_fan_id) for cascade in shown if cascade.brand_id == brand_id]
         found |= await cascade_breadths(context.services.graph, brand_id, asked)
-    return [_shape(found.get(cascade.id) or [1]) for cascade in cascades]
+    return [_shape(found[cascade.id]) if cascade.id in found else None for cascade in cascades]
+
+
+def _graph_readable(context: Context, cascades: Sequence[Cascade]) -> list[Cascade]:
+    """Keep the cascades of brands whose graph the caller may ask; holding the right at another brand is not enough."""
+    return [c for c in cascades if context.scope.holds("graph:read", Node(c.group_id, c.brand_id))]
 
 
 def _shape(breadths: list[int]) -> Shape:
@@ -87,10 +94,11 @@ async def paths_of(context: Context, cascades: Sequence[Cascade], *, fan_id: Fan
         if fan_id not in await fans_by_id(session, context.scope, [fan_id]):
             raise NotFound(field=("fanId",))
     found: dict[tuple[int, int], list[int] | None] = {}
-    for brand_id in {cascade.brand_id for cascade in cascades}:
-        asked = [(cascade.id, cascade.seed_fan_id, fan_id) for cascade in cascades if cascade.brand_id == brand_id]
+    shown = _graph_readable(context, cascades)
+    for brand_id in {cascade.brand_id for cascade in shown}:
+        asked = [(cascade.id, cascade.seed_fan_id, fan_id) for cascade in shown if cascade.brand_id == brand_id]
         found |= await paths(context.services.graph, brand_id, asked)
-    ways = [found[cascade.id, fan_id] for cascade in cascades]
+    ways = [found.get((cascade.id, fan_id)) for cascade in cascades]
     async with context.reading() as session:
         seen = await fans_by_id(session, context.scope, {fan for way in ways for fan in way or ()})
     return [None if way is None else _steps(way, seen) for way in ways]

@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
+from sqlalchemy.engine import make_url
 
 import migrations
 from domain.database import Database
@@ -117,6 +118,17 @@ async def database_url(database_template: str) -> AsyncIterator[str]:
     await cluster.create_database(name, TEMPLATE_DATABASE)
     yield cluster.app_url(name)
     await cluster.drop_database(name)
+
+
+@pytest.fixture
+async def owner_database(database_url: str) -> AsyncIterator[Database]:
+    """Yield the same database under the role that owns its tables, as migrations use it."""
+    url = database_url
+    if DATABASE == "postgresql":
+        url = postgres.Cluster(os.environ[CLUSTER]).owner_url(str(make_url(database_url).database))
+    opened = Database(url)
+    yield opened
+    await opened.dispose()
 
 
 @pytest.fixture

@@ -60,8 +60,10 @@ async def test_it_finds_a_database_without_tables(good: dict[str, Any], tmp_path
     assert found == {"database": "it has no tables; run `scrm migrate`"}
 
 
-async def test_it_finds_a_database_that_was_not_migrated_to_the_end(good: dict[str, Any], database: Database) -> None:
-    async with database.writing(system_scope("test")) as session:
+async def test_it_finds_a_database_that_was_not_migrated_to_the_end(
+    good: dict[str, Any], owner_database: Database
+) -> None:
+    async with owner_database.writing(system_scope("test")) as session:
         await (await session.connection()).exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
 
     found = await wrong_with(good)

@@ -102,9 +102,9 @@ async def test_a_graph_that_hangs_or_refuses_the_password_is_down_and_one_that_i
 
 
 async def test_it_is_not_ready_behind_the_newest_migration(
-    plain_settings: Settings, database: Database, no_graph: Graph
+    plain_settings: Settings, database: Database, owner_database: Database, no_graph: Graph
 ) -> None:
-    async with database.writing(system_scope("test")) as session:
+    async with owner_database.writing(system_scope("test")) as session:
         await session.execute(text("UPDATE alembic_version SET version_num = '0000'"))
 
     async with probing(plain_settings, database, no_graph) as probe:
