@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -94,7 +95,8 @@ class _Translated:
             refusal = _refusal(error)
             if refusal is not None:
                 raise refusal from error
-        if isinstance(error, (ConnectionError, TimeoutError)) and not isinstance(error, DomainError):
+        # SQLAlchemy says with an exception of its own that no connection came free in time
+        if isinstance(error, (ConnectionError, TimeoutError, PoolTimeout)):
             raise Unavailable("The database is not available now.") from error
 
 
