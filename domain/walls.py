@@ -1,6 +1,7 @@
 """Row-level security: the scope's reach as settings of a PostgreSQL transaction, and the policies that read them.
 
-The second wall. The first is the predicate every query builds from its scope; this one holds where code forgets it.
+The last of three walls, after the predicate every query builds from its scope and the write guard: it holds where code
+forgets both.
 """
 
 from domain.scope import Scope, TenantSet

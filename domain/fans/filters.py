@@ -31,7 +31,7 @@ class FanFilter:
     dealer_id: DealerId | None = said("Fans of this dealer.", None)
     store_id: StoreId | None = said("Fans of this store.", None)
     tag_id: TagId | None = said("Fans who carry this tag.", None)
-    phone: str | None = said("The fan with this phone, however it is written.", None)
+    phone: str | None = said("The fan with this phone, however it is written. Needs fan:read_personal.", None)
     gender: Gender | None = said("Fans of this gender.", None)
     province: str | None = said("Fans who live in this province, as it is stored.", None)
     city: str | None = said("Fans who live in this city, as it is stored.", None)
