@@ -1,5 +1,6 @@
 """DataLoaders derived from batch functions: siblings of one level are answered together, one value per parent."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
@@ -7,6 +8,8 @@ from strawberry.dataloader import DataLoader
 
 Parent = TypeVar("Parent")
 Batch = Callable[..., Awaitable[Sequence[Any]]]
+
+MAX_BATCH = 1000  # parents a call; what a statement takes as parameters is bounded
 
 
 class Loaders:
@@ -28,12 +31,16 @@ class Loaders:
             async def answer(parents: list[Any]) -> Sequence[Any]:
                 return await run_batch(context, batch, parents, arguments)
 
-            loader = self._loaders[key] = DataLoader(load_fn=answer, cache=False, max_batch_size=1000)
+            loader = self._loaders[key] = DataLoader(load_fn=answer, cache=False, max_batch_size=MAX_BATCH)
         return await loader.load(parent)
 
 
 async def run_batch(context: Any, batch: Batch, parents: Sequence[Any], arguments: dict[str, Any]) -> Sequence[Any]:
     """Call a batch function for all parents of a level and hold it to one value per parent."""
+    if len(parents) > MAX_BATCH:
+        parts = [parents[start : start + MAX_BATCH] for start in range(0, len(parents), MAX_BATCH)]
+        answers = await asyncio.gather(*(run_batch(context, batch, part, arguments) for part in parts))
+        return [value for answer in answers for value in answer]
     values = await batch(context, parents, **arguments)
     if len(values) != len(parents):
         raise AssertionError(f"{batch.__qualname__} answered {len(values)} values for {len(parents)} parents")

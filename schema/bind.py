@@ -8,7 +8,7 @@ and `column` an attribute of it. All of them leave what they bound in the field'
 
 import dataclasses
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import strawberry
@@ -17,6 +17,7 @@ from strawberry.types.field import StrawberryField
 from authz.permissions import PERMISSIONS
 from authz.viewer import Anonymous
 from domain.errors import Conflict, DomainError, Forbidden, RateLimited, Timeout, Unauthenticated, Unavailable
+from resolvers.loaders import run_batch
 from schema import ids
 from schema.arguments import Argument, input_argument, read_arguments
 from schema.errors import UserError, user_error
@@ -48,12 +49,16 @@ def query(resolver: Resolver, graphql_type: Any, *, permission: str) -> Any:
     """Bind a resolver to a field of Query. Its first paragraph is the field's description."""
     arguments = read_arguments(resolver, skip=1)
 
-    async def resolve(root: Any, info: Info, **given: Any) -> Any:
-        _require(info.context, permission)
-        return await resolver(info.context, **_converted(arguments, given, info.context))
+    async def answer(context: Any, given: dict[str, Any]) -> Any:
+        _require(context, permission)
+        return await resolver(context, **_converted(arguments, given, context))
 
+    async def resolve(root: Any, info: Info, **given: Any) -> Any:
+        return await answer(info.context, given)
+
+    metadata = {"permission": permission, "answer": answer}
     # nullable, so that a refusal here does not take the other root fields of the document with it
-    return _field(resolve, graphql_type | None, _described(resolver, permission), arguments, {"permission": permission})
+    return _field(resolve, graphql_type | None, _described(resolver, permission), arguments, metadata)
 
 
 def mutation(resolver: Resolver, payload: Any, *, permission: str, rows: str | None = None) -> Any:
@@ -85,14 +90,19 @@ def relation(batch: Resolver, graphql_type: Any, *, permission: str | None = Non
     """
     arguments = read_arguments(batch, skip=2)
 
-    async def resolve(root: Any, info: Info, **given: Any) -> Any:
-        context = info.context
+    def admit(context: Any, given: dict[str, Any]) -> dict[str, Any]:
         if permission is not None:
             _require(context, permission)
-        return await context.loaders.load(context, batch, root, _converted(arguments, given, context))
+        return _converted(arguments, given, context)
+
+    async def resolve(root: Any, info: Info, **given: Any) -> Any:
+        return await info.context.loaders.load(info.context, batch, root, admit(info.context, given))
+
+    async def level(context: Any, parents: Sequence[Any], given: dict[str, Any]) -> Sequence[Any]:
+        return await run_batch(context, batch, parents, admit(context, given))
 
     description = _described(batch, permission)
-    metadata = {"batch": batch, "permission": permission} | ({} if size is None else {"size": size})
+    metadata = {"batch": batch, "level": level, "permission": permission} | ({} if size is None else {"size": size})
     return _field(resolve, graphql_type, description, arguments, metadata)
 
 

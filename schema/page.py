@@ -4,7 +4,9 @@ from typing import Any, Generic, TypeVar
 
 import strawberry
 
-from domain.page import Page, count_of
+from domain.page import Page
+from resolvers.pages import totals_of
+from schema.bind import relation, value
 
 T = TypeVar("T")
 
@@ -35,24 +37,19 @@ class _Edge:
         self.node = node
 
 
-def _edges(root: Page[Any]) -> Any:
-    return [_Edge(cursor, row) for cursor, row in zip(root.cursors, root.rows, strict=True)]
+def _edges(page: Page[Any]) -> list[_Edge]:
+    return [_Edge(cursor, row) for cursor, row in zip(page.cursors, page.rows, strict=True)]
 
 
-def _nodes(root: Page[Any]) -> Any:
-    return root.rows
+def _nodes(page: Page[Any]) -> Any:
+    return page.rows
 
 
-def _page_info(root: Page[Any]) -> Any:
-    first, last = (root.cursors[0], root.cursors[-1]) if root.cursors else (None, None)
+def _page_info(page: Page[Any]) -> PageInfo:
+    first, last = (page.cursors[0], page.cursors[-1]) if page.cursors else (None, None)
     return PageInfo(
-        has_next_page=root.has_next, has_previous_page=root.has_previous, start_cursor=first, end_cursor=last
+        has_next_page=page.has_next, has_previous_page=page.has_previous, start_cursor=first, end_cursor=last
     )
-
-
-async def _total(root: Page[Any], info: strawberry.Info[Any, Any]) -> Any:
-    async with info.context.reading() as session:
-        return await count_of(session, root)
 
 
 @strawberry.type(
@@ -61,10 +58,7 @@ async def _total(root: Page[Any], info: strawberry.Info[Any, Any]) -> Any:
 class Connection(Generic[T]):
     """A page of rows."""
 
-    edges: list[Edge[T]] = strawberry.field(resolver=_edges, description="The rows with their cursors.")
-    nodes: list[T] = strawberry.field(resolver=_nodes, description="The rows without their cursors.")
-    page_info: PageInfo = strawberry.field(resolver=_page_info, description="Where the page stands in the list.")
-    total_count: int = strawberry.field(
-        resolver=_total,
-        description="How many rows the whole list has for this caller. Counted only when asked for.",
-    )
+    edges: list[Edge[T]] = value(_edges, list[Edge[T]], "The rows with their cursors.")
+    nodes: list[T] = value(_nodes, list[T], "The rows without their cursors.")
+    page_info: PageInfo = value(_page_info, PageInfo, "Where the page stands in the list.")
+    total_count: int = relation(totals_of, int)
