@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from authz import records
 from authz.compile import GrantRow, compile_fan_scope, compile_scope
+from authz.directory import Directory
 from authz.lru import Lru
 from authz.templates import FAN_ROLE, CustomRoles, Templates
 from authz.tokens import PresentedApiKey, Tokens, bearer, presented_api_key
@@ -36,6 +37,7 @@ class Authenticator:
         self._tokens = tokens
         self._templates = templates
         self._scopes: Lru[tuple[str, int, int], _Kept] = Lru(SCOPES_KEPT)
+        self._directory = Directory(database)
         self._reading_scope = system_scope("authentication")
 
     async def authenticate(
@@ -57,28 +59,24 @@ class Authenticator:
 
     async def _staff(self, token: str) -> tuple[StaffViewer, Scope]:
         subject = await self._tokens.verify_staff(token)
-        async with self._database.reading(self._reading_scope) as session:
-            found = await records.find_staff(session, subject)
-            if found is None or found.disabled_at is not None:
-                raise Unauthenticated
-            viewer = StaffViewer(found.id, found.group_id, found.name, subject)
-            return viewer, await self._scope(session, viewer, found.policy_version)
+        found = await self._directory.find_staff(subject)
+        if found is None or found.disabled_at is not None:
+            raise Unauthenticated
+        viewer = StaffViewer(found.id, found.group_id, found.name, subject)
+        return viewer, await self._scope(viewer, found.policy_version)
 
     async def _service(self, key: PresentedApiKey) -> tuple[ServiceViewer, Scope]:
-        async with self._database.reading(self._reading_scope) as session:
-            found = await records.find_api_key(session, key.prefix)
-            matches = hmac.compare_digest(found.secret_hash if found else NO_HASH, key.secret_hash)
-            if found is None or not matches or found.revoked_at is not None:
-                raise Unauthenticated
-            if found.expires_at is not None and found.expires_at <= clock.now():
-                raise Unauthenticated
-            viewer = ServiceViewer(found.id, found.group_id, found.name)
-            return viewer, await self._scope(session, viewer, found.policy_version)
+        found = await self._directory.find_api_key(key.prefix)
+        matches = hmac.compare_digest(found.secret_hash if found else NO_HASH, key.secret_hash)
+        if found is None or not matches or found.revoked_at is not None:
+            raise Unauthenticated
+        if found.expires_at is not None and found.expires_at <= clock.now():
+            raise Unauthenticated
+        viewer = ServiceViewer(found.id, found.group_id, found.name)
+        return viewer, await self._scope(viewer, found.policy_version)
 
     async def _fan(self, token: str) -> tuple[FanViewer, Scope]:
-        claims = self._tokens.verify_fan(token)
-        async with self._database.reading(self._reading_scope) as session:
-            found = await records.find_fan(session, claims)
+        found = await self._directory.find_fan(self._tokens.verify_fan(token))
         if found is None:
             raise Unauthenticated
         viewer = FanViewer(found.id, found.brand_id, found.group_id, found.person_id)
@@ -92,12 +90,13 @@ class Authenticator:
         )
         return viewer, scope
 
-    async def _scope(self, session: AsyncSession, viewer: StaffViewer | ServiceViewer, version: int) -> Scope:
+    async def _scope(self, viewer: StaffViewer | ServiceViewer, version: int) -> Scope:
         key = (viewer.principal, viewer.group_id, version)
         now = clock.now()
         kept = self._scopes.get(key)
         if kept is None or (kept.until is not None and kept.until <= now):
-            kept = await self._compile(session, viewer, version, now)
+            async with self._database.reading(self._reading_scope) as session:
+                kept = await self._compile(session, viewer, version, now)
             self._scopes.put(key, kept)
         return kept.scope
 

@@ -13,9 +13,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from domain.errors import Conflict, DomainError, Timeout, Unavailable
+from domain.direct import Direct
+from domain.errors import Conflict, DomainError, Unavailable
 from domain.guard import install_guard
 from domain.scope import Scope
+from domain.sqlstates import refusal_of
 from domain.walls import wall_settings
 
 LOCK_WAIT_SECONDS = 2
@@ -50,8 +52,12 @@ class Database:
         self.dialect = self.url.get_backend_name()
         self.engine = _sqlite_engine(url) if self.dialect == "sqlite" else _postgres_engine(url, pool_size)
         self._write_engine = self.engine.execution_options(writes=True)
+        # PostgreSQL only: SQLite is in the process, and there are no round trips to save
+        self.direct = None if self.dialect == "sqlite" else Direct(self.url, size=pool_size, settings=_SETTINGS)
 
     async def dispose(self) -> None:
+        if self.direct is not None:
+            await self.direct.close()
         await self.engine.dispose()
 
     @asynccontextmanager
@@ -100,27 +106,26 @@ class _Translated:
             raise Unavailable("The database is not available now.") from error
 
 
-_BY_SQLSTATE: Mapping[str, type[DomainError]] = {
-    "55P03": Conflict,  # lock_not_available
-    "40001": Conflict,  # serialization_failure
-    "40P01": Conflict,  # deadlock_detected
-    "23505": Conflict,  # unique_violation: two made the same thing at once, and no service took it for a refusal
-    "57014": Timeout,  # query_canceled by statement_timeout
-    "57P01": Unavailable,  # admin_shutdown
-    "57P03": Unavailable,  # cannot_connect_now
-    "53300": Unavailable,  # too_many_connections
-}
-
-
 def _refusal(error: DBAPIError) -> DomainError | None:
-    state = str(getattr(error.orig, "sqlstate", None) or "")
-    if state in _BY_SQLSTATE:
-        return _BY_SQLSTATE[state]()
-    if error.connection_invalidated or state.startswith("08"):
+    known = refusal_of(str(getattr(error.orig, "sqlstate", None) or ""))
+    if known is not None:
+        return known
+    if error.connection_invalidated:
         return Unavailable("The database is not available now.")
     if "database is locked" in str(error.orig):
         return Conflict()
     return None
+
+
+_SETTINGS = {
+    "application_name": "headless-scrm",
+    "timezone": "UTC",
+    # statements here take milliseconds, and compiling one takes hundreds of them
+    "jit": "off",
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "lock_timeout": f"{LOCK_WAIT_SECONDS}s",
+    "idle_in_transaction_session_timeout": "60s",
+}
 
 
 def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
@@ -135,15 +140,7 @@ def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
         json_deserializer=orjson.loads,
         connect_args={
             "timeout": 5,
-            "server_settings": {
-                "application_name": "headless-scrm",
-                "timezone": "UTC",
-                # statements here take milliseconds, and compiling one takes hundreds of them
-                "jit": "off",
-                "statement_timeout": f"{STATEMENT_SECONDS}s",
-                "lock_timeout": f"{LOCK_WAIT_SECONDS}s",
-                "idle_in_transaction_session_timeout": "60s",
-            },
+            "server_settings": _SETTINGS,
         },
     )
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 # ISO 4217 currencies whose minor unit is not a hundredth
-_EXPONENTS = {
+EXPONENTS = {
     "JPY": 0,
     "KRW": 0,
     "VND": 0,
@@ -21,7 +21,7 @@ MAX_MINOR = 10**15  # far above any order, far below 2^63 when thousands of them
 
 def exponent(currency: str) -> int:
     """Return how many decimals the currency has."""
-    return _EXPONENTS.get(currency, 2)
+    return EXPONENTS.get(currency, 2)
 
 
 def to_minor(amount: Decimal, currency: str) -> int:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import BadInput
@@ -91,36 +91,81 @@ def _typed(column: ColumnElement[Any], value: Any) -> Any:
     return value
 
 
-def after_key(columns: Sequence[ColumnElement[Any]], values: Sequence[Any], *, descending: bool) -> ColumnElement[bool]:
+def after_key(columns: Sequence[ColumnElement[Any]], key: Sequence[ColumnElement[Any]], *, descending: bool) -> Any:
     """Build the condition that a row comes after the key, in a form both databases serve from one index range."""
-    head, value = columns[0], literal(values[0], columns[0].type)
+    head, value = columns[0], key[0]
     beyond = head < value if descending else head > value
     if len(columns) == 1:
         return beyond
     # `a <= x AND (a < x OR rest)` bounds the index scan where a row comparison would not on SQLite
     bound = head <= value if descending else head >= value
-    return and_(bound, or_(beyond, after_key(columns[1:], values[1:], descending=descending)))
+    return and_(bound, or_(beyond, after_key(columns[1:], key[1:], descending=descending)))
 
 
-async def paginate(session: AsyncSession, statement: Select[Any], order: Sort, args: PageArgs) -> Page[Any]:
-    """Run one page of the statement, which must select the order's columns. Reads at most `size + 1` rows."""
+@dataclass(frozen=True)
+class Window:
+    """A page before it is read: what reads it, at most `size + 1` rows, and how its rows become a page."""
+
+    statement: Select[Any]
+    order: Sort
+    size: int
+    backwards: bool
+    cursor: str | None
+    counted: Select[Any]
+
+    def page(self, found: Sequence[Any]) -> Page[Any]:
+        """Return the rows that were read as a page."""
+        rows = found[: self.size]
+        if self.backwards:
+            rows = rows[::-1]
+        has_next, has_previous = self.neighbours(len(found))
+        cursors = [encode_cursor(self.order, [getattr(row, name) for name in self.key_names()]) for row in rows]
+        return Page(rows, cursors, has_next, has_previous, self.counted)
+
+    @property
+    def descending(self) -> bool:
+        """Tell whether the rows are read from the end of the order."""
+        return self.order.descending != self.backwards
+
+    def key_names(self) -> list[str]:
+        """Name the columns of the order."""
+        return [str(column.key) for column in self.order.columns]
+
+    def neighbours(self, found: int) -> tuple[bool, bool]:
+        """Tell whether rows follow and whether rows come before, by how many were read."""
+        more, came_from = found > self.size, self.cursor is not None
+        return (came_from, more) if self.backwards else (more, came_from)
+
+
+def cursor_binds(order: Sort, cursor: str, name: str) -> dict[str, Any]:
+    """Return the values of a cursor by the names they are bound under in a window's statement."""
+    return {f"cursor_{place}": value for place, value in enumerate(decode_cursor(order, cursor, name))}
+
+
+def window(statement: Select[Any], order: Sort, args: PageArgs) -> Window:
+    """Cut a window out of the statement, which must select the order's columns."""
     counted = statement
     size, backwards = args.size(), args.last is not None
     descending = order.descending != backwards
     name, cursor = ("before", args.before) if backwards else ("after", args.after)
     if cursor is not None:
-        statement = statement.where(after_key(order.columns, decode_cursor(order, cursor, name), descending=descending))
+        values = cursor_binds(order, cursor, name).items()
+        key = [
+            bindparam(bound, value, column.type) for (bound, value), column in zip(values, order.columns, strict=True)
+        ]
+        statement = statement.where(after_key(order.columns, key, descending=descending))
     directed = [column.desc() if descending else column.asc() for column in order.columns]
-    found = (await session.execute(statement.order_by(*directed).limit(size + 1))).all()
-    rows = found[:size][::-1] if backwards else found[:size]
-    more, came_from = len(found) > size, cursor is not None
-    return Page(
-        rows=rows,
-        cursors=[encode_cursor(order, [getattr(row, str(c.key)) for c in order.columns]) for row in rows],
-        has_next=came_from if backwards else more,
-        has_previous=more if backwards else came_from,
-        counted=counted,
-    )
+    return Window(statement.order_by(*directed).limit(size + 1), order, size, backwards, cursor, counted)
+
+
+async def read(session: AsyncSession, wanted: Window) -> Page[Any]:
+    """Read a window."""
+    return wanted.page((await session.execute(wanted.statement)).all())
+
+
+async def paginate(session: AsyncSession, statement: Select[Any], order: Sort, args: PageArgs) -> Page[Any]:
+    """Run one page of the statement, which must select the order's columns. Reads at most `size + 1` rows."""
+    return await read(session, window(statement, order, args))
 
 
 async def count_of(session: AsyncSession, page: Page[Any]) -> int:

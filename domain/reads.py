@@ -6,12 +6,13 @@ nothing loads lazily and nothing can be flushed, which is why a hot list costs m
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
+from domain.scope import Scope
 from domain.tables import table_of
 
 Model = TypeVar("Model", bound=SQLModel)
@@ -50,18 +51,24 @@ def grouped(found: Iterable[Value], key: Callable[[Value], Key]) -> dict[Key, li
 
 
 def first_of_each(
-    table: Table,
-    owner: str,
-    owner_ids: Sequence[int],
-    order: Sequence[ColumnElement[Any]],
-    first: int,
-    condition: ColumnElement[bool] | None = None,
+    statement: Select[Any], owner: str, owner_ids: Sequence[int], order: Sequence[ColumnElement[Any]], first: int
 ) -> Select[Any]:
     """Select at most `first` rows of each owner in the given order, for many owners in one statement."""
-    rank = func.row_number().over(partition_by=table.c[owner], order_by=order).label("rank_in_owner")
-    ranked = select(table, rank).where(table.c[owner].in_(sorted(set(owner_ids))))
-    if condition is not None:
-        ranked = ranked.where(condition)
+    owner_column = statement.selected_columns[owner]
+    rank = func.row_number().over(partition_by=owner_column, order_by=order).label("rank_in_owner")
+    ranked = statement.add_columns(rank).where(owner_column.in_(sorted(set(owner_ids))))
     inner = ranked.subquery()
-    columns = [inner.c[column.key] for column in table.c]
+    columns = [inner.c[str(column.key)] for column in statement.selected_columns]
     return select(*columns).where(inner.c.rank_in_owner <= first).order_by(inner.c[owner], inner.c.rank_in_owner)
+
+
+class Among(NamedTuple):
+    """A relation to many as one select: the rows of all owners, whose they are, and which come first.
+
+    `readable` is the condition on an owner's row, of those it was read with, that the caller may read the relation too.
+    """
+
+    rows: Callable[[Scope], Select[Any]]
+    owner: str
+    order: Sequence[ColumnElement[Any]]
+    readable: Callable[[Scope, FromClause], ColumnElement[bool]]

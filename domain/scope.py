@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, and_, false, or_, true
+from sqlalchemy import Column, ColumnElement, FromClause, Table, and_, false, or_, true
 
 from domain.errors import Forbidden
 
@@ -36,6 +37,14 @@ class TenantSet:
     def __bool__(self) -> bool:
         return self.everything or any(self._listed)
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # asked for at every request, and a set of a thousand dealers is slow to look through
+        return hash((self.everything, *(getattr(self, name) for name in _PARTS)))
+
     @cached_property
     def _listed(self) -> tuple[frozenset[int], ...]:
         return (self.groups, self.brands, self.dealers, self.stores, self.fans)
@@ -59,26 +68,30 @@ class TenantSet:
         listed = any(places[name] in nodes for name, nodes in zip(LEVELS, self._listed, strict=True) if nodes)
         return listed and not any(places[name] == node for name, node in self.barred)
 
-    def where(self, table: Table) -> ColumnElement[bool]:
-        """Build the predicate that keeps the rows of `table` that lie below a listed node."""
-        return self._predicate(table, {})
+    def where(self, table: Table, source: FromClause | None = None) -> ColumnElement[bool]:
+        """Build the predicate that keeps the rows of `table`, or of a source of its rows, that lie below a node."""
+        return self._predicate(table, {}, source)
 
     def where_shared(self, table: Table) -> ColumnElement[bool]:
         """Build the predicate that also keeps what stands at a node above: brands by name, the tags of a brand."""
         return self._predicate(table, self._above)
 
-    def _predicate(self, table: Table, above: Mapping[str, frozenset[int]]) -> ColumnElement[bool]:
+    def _predicate(
+        self, table: Table, above: Mapping[str, frozenset[int]], source: FromClause | None = None
+    ) -> ColumnElement[bool]:
         # An arm is left out where its set is empty: `brand_id IN () OR dealer_id IN (3)` costs a full scan.
         if self.everything:
             return true()
-        columns = tenant_columns(table)
+        columns: Mapping[str, ColumnElement[Any]] = tenant_columns(table)
+        if source is not None:
+            columns = {name: source.c[column.key] for name, column in tenant_columns(table).items()}
         deepest = [name for name in LEVELS if name in columns][-1]
         arms: list[ColumnElement[bool]] = []
         for name, nodes in zip(LEVELS, self._listed, strict=True):
             wanted = nodes | above.get(name, EMPTY) if name == deepest else nodes
             if wanted and name in columns:
                 arms.append(columns[name].in_(sorted(wanted)))
-        if above and deepest != "group_id" and columns[deepest].nullable and self.above_groups:
+        if above and deepest != "group_id" and tenant_columns(table)[deepest].nullable and self.above_groups:
             arms.append(and_(columns[deepest].is_(None), columns["group_id"].in_(sorted(self.above_groups))))
         if not arms:
             return false()
@@ -90,11 +103,12 @@ _UNITED = (
     *("groups", "brands", "dealers", "stores", "fans"),
     *("above_groups", "above_brands", "above_dealers"),
 )
+_PARTS = (*_UNITED, "barred")
 EVERYTHING = TenantSet(everything=True)
 NOTHING = TenantSet()
 
 
-def _absent(column: Column[Any], node: int) -> ColumnElement[bool]:
+def _absent(column: ColumnElement[Any], node: int) -> ColumnElement[bool]:
     # a row without a dealer is not of a barred dealer, and `NULL <> 5` would drop it
     return or_(column.is_(None), column != node)
 
@@ -145,13 +159,19 @@ class Scope:
             raise Forbidden(f"This needs the permission {permission}.")
         return nodes
 
-    def where(self, permission: str, table: Table) -> ColumnElement[bool]:
-        """Build the predicate that keeps the rows of `table` for which the permission holds."""
-        return self.nodes(permission).where(table)
+    def where(self, permission: str, table: Table, source: FromClause | None = None) -> ColumnElement[bool]:
+        """Build the predicate that keeps the rows of `table` (or of a source of them) where the permission holds."""
+        return self.nodes(permission).where(table, source)
 
     def where_shared(self, permission: str, table: Table) -> ColumnElement[bool]:
         """Build the same predicate widened to what stands at a node above the caller's own."""
         return self.nodes(permission).where_shared(table)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Say what is allowed in 16 bytes: who has an equal digest has equal rights, whoever they are."""
+        rights = [(name, [sorted(getattr(nodes, part)) for part in _PARTS]) for name, nodes in self.permissions.items()]
+        return blake2b(repr((self.group_id, sorted(rights))).encode(), digest_size=16).digest()
 
     @cached_property
     def reach(self) -> TenantSet:

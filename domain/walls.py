@@ -4,6 +4,8 @@ The last of three walls, after the predicate every query builds from its scope a
 forgets both.
 """
 
+from functools import lru_cache
+
 from domain.scope import Scope, TenantSet
 
 _LISTS = ("groups", "brands", "dealers", "stores", "fans", "above_groups", "above_brands", "above_dealers")
@@ -14,17 +16,39 @@ BRAND_TABLES = ("channel_accounts", "fan_tags", "order_lines", "cascades", "shar
 GROUP_TABLES = ("persons", "identities", "roles", "role_permissions", "staff", "api_keys", "grants")
 
 
+def wall_values(scope: Scope) -> tuple[str, ...]:
+    """Return the scope's reach as the settings say it, in the order of their names."""
+    return _written(scope.reach)
+
+
+@lru_cache(maxsize=10_000)
+def _written(reach: TenantSet) -> tuple[str, ...]:
+    lists = ("{" + ",".join(map(str, sorted(getattr(reach, name)))) + "}" for name in _LISTS)
+    return ("on" if reach.everything else "off", *lists)
+
+
 def wall_settings(scope: Scope, statement_seconds: float | None = None) -> tuple[str, tuple[object, ...]]:
     """Return the one statement, with its parameters, that binds a transaction to the scope's reach."""
-    reach: TenantSet = scope.reach
-    values = ["on" if reach.everything else "off"]
-    values += ["{" + ",".join(map(str, sorted(getattr(reach, name)))) + "}" for name in _LISTS]
-    names = ["everything", *_LISTS]
-    calls = [f"set_config('app.{name}', ${number}, true)" for number, name in enumerate(names, start=1)]
+    values = [*wall_values(scope)]
+    calls = _calls(1)
     if statement_seconds is not None:
         values.append(f"{int(statement_seconds * 1000)}ms")
         calls.append(f"set_config('statement_timeout', ${len(values)}, true)")
     return f"SELECT {', '.join(calls)}", tuple(values)
+
+
+def wall_gate(first: int) -> str:
+    """Return the condition that binds the statement it stands in to the `wall_values` at parameter `first` and after.
+
+    It names no column, so PostgreSQL decides it before it reads a row (a one-time filter), and the settings end with
+    the statement where that is its own transaction. Were it decided later, the policies would let nothing through.
+    """
+    return f"(SELECT {' || '.join(_calls(first))}) IS NOT NULL"
+
+
+def _calls(first: int) -> list[str]:
+    names = enumerate(("everything", *_LISTS), start=first)
+    return [f"set_config('app.{name}', ${number}, true)" for number, name in names]
 
 
 def _listed(column: str, *lists: str) -> str:

@@ -13,7 +13,7 @@ from domain.fans.models import Fan
 from domain.fans.service import NewFan, ProfileChange
 from domain.ids import BrandId, FanId
 from domain.inputs import said
-from domain.page import Page, PageArgs
+from domain.page import Page, PageArgs, Window
 from domain.persons.models import IdentityKind
 from domain.persons.service import IdentityRef
 from domain.scope import system_scope
@@ -37,6 +37,13 @@ async def list_fans(
     async with context.reading() as session:
         vault = context.services.vault
         return await queries.list_fans(session, context.scope, vault, page, wanted=filter, order=order_by)
+
+
+def cut_fans(
+    context: Context, *, page: PageArgs, filter: FanFilter | None = None, order_by: FanSort = FanSort.ID_ASC
+) -> Window | None:
+    """Return the page of `list_fans` before it is read."""
+    return queries.cut_fans(context.scope, page, filter, order_by)
 
 
 async def phones_of(context: Context, fans: Sequence[Fan]) -> Sequence[str | None]:

@@ -17,7 +17,7 @@ from domain.orders.models import Order, OrderLine
 from domain.orders.queries import OrderFilter, OrderSort
 from domain.orders.rules import OrderInput
 from domain.orders.service import OrderBatch
-from domain.page import Page, PageArgs
+from domain.page import Page, PageArgs, Window
 from domain.tenancy.models import Brand
 from domain.tenancy.queries import brands_by_id
 from resolvers.context import Context
@@ -39,6 +39,17 @@ async def list_orders(
     """List the orders the caller may see."""
     async with context.reading() as session:
         return await queries.list_orders(session, context.scope, page, filter, order_by)
+
+
+def cut_orders(
+    context: Context,
+    *,
+    page: PageArgs,
+    filter: OrderFilter | None = None,
+    order_by: OrderSort = OrderSort.PLACED_AT_DESC,
+) -> Window:
+    """Return the page of `list_orders` before it is read."""
+    return queries.cut_orders(context.scope, page, filter, order_by)
 
 
 async def my_orders(context: Context, *, page: PageArgs) -> Page[Order]:

@@ -7,7 +7,7 @@ from domain.errors import BadInput, Forbidden, NotFound
 from domain.fans.models import Fan
 from domain.fans.queries import fans_by_id
 from domain.ids import BrandId
-from domain.page import Page, PageArgs
+from domain.page import Page, PageArgs, Window
 from domain.tags import queries, service
 from domain.tags.models import FanTag, Tag, TagSource
 from domain.tags.service import FanTagging, NewTag
@@ -21,6 +21,11 @@ async def list_tags(context: Context, *, page: PageArgs, brand_id: BrandId | Non
     """List the tags the caller may read: the group's, and those of their brands."""
     async with context.reading() as session:
         return await queries.list_tags(session, context.scope, page, brand_id)
+
+
+def cut_tags(context: Context, *, page: PageArgs, brand_id: BrandId | None = None) -> Window:
+    """Return the page of `list_tags` before it is read."""
+    return queries.cut_tags(context.scope, page, brand_id)
 
 
 async def fan_tags_of(context: Context, fans: Sequence[Fan], *, first: int = 20) -> Sequence[list[FanTag]]:

@@ -9,10 +9,11 @@ import inspect
 import types
 from collections.abc import Callable
 from enum import Enum
-from functools import partial
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from functools import cached_property, partial
+from typing import Annotated, Any, ForwardRef, Union, get_args, get_origin, get_type_hints
 
 import strawberry
+from strawberry.types.lazy_type import LazyType, StrawberryLazyReference
 from strawberry.types.unset import UNSET
 
 from domain.errors import BadInput
@@ -41,6 +42,7 @@ class Argument:
         self.name = name
         self.shape = shape
         self.default = default
+        self._shown = _camel(name)
 
     def parameters(self) -> list[inspect.Parameter]:
         """Return the GraphQL arguments it stands for."""
@@ -53,7 +55,7 @@ class Argument:
         """Return the domain value among the arguments that came."""
         sent = given.get(self.name, UNSET)
         sent = self.default if sent is UNSET else sent
-        converted = self.shape.convert(sent, _camel(self.name))
+        converted = self.shape.convert(sent, self._shown)
         if self.name == "first" and not 1 <= converted <= MAX_FIRST:
             raise BadInput(f"first must be between 1 and {MAX_FIRST}.", field=("first",))
         return converted
@@ -189,8 +191,7 @@ def _input_shape(model: Any, name: str) -> Shape:
         }
         return model(**values)
 
-    forward = strawberry.lazy(__name__)
-    shape = _INPUTS[model, name] = Shape(Annotated[name, forward], convert)
+    shape = _INPUTS[model, name] = Shape(Annotated[name, _Forward(__name__)], convert)
     hints = get_type_hints(model, include_extras=True)
     annotations: dict[str, Any] = {}
     namespace: dict[str, Any] = {"__annotations__": annotations, "__module__": __name__}
@@ -204,6 +205,22 @@ def _input_shape(model: Any, name: str) -> Shape:
         raise TypeError(f"two inputs would be called {name}")
     globals()[name] = strawberry.input(type(name, (), namespace), name=name, description=_sentence(model))
     return shape
+
+
+class _Known(LazyType[Any, Any]):
+    """A type by its name, found once: strawberry would look for its module, and at its file, for every value read."""
+
+    @cached_property
+    def _found(self) -> type[Any]:
+        return super().resolve_type()
+
+    def resolve_type(self) -> type[Any]:
+        return self._found
+
+
+class _Forward(StrawberryLazyReference):
+    def resolve_forward_ref(self, forward_ref: ForwardRef) -> LazyType[Any, Any]:
+        return _Known(forward_ref.__forward_arg__, self.module, self.package)
 
 
 def _default(field: Any) -> dict[str, Any]:

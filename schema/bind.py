@@ -9,6 +9,7 @@ and `column` an attribute of it. All of them leave what they bound in the field'
 import dataclasses
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import strawberry
@@ -17,10 +18,12 @@ from strawberry.types.field import StrawberryField
 from authz.permissions import PERMISSIONS
 from authz.viewer import Anonymous
 from domain.errors import Conflict, DomainError, Forbidden, RateLimited, Timeout, Unauthenticated, Unavailable
+from domain.reads import Among
 from resolvers.loaders import run_batch
 from schema import ids
 from schema.arguments import Argument, input_argument, read_arguments
 from schema.errors import UserError, user_error
+from schema.sql import id_text
 
 PUBLIC = "public"
 
@@ -35,28 +38,44 @@ def column(description: str, *, size: int | None = None) -> Any:
     return strawberry.field(description=description, metadata={} if size is None else {"size": size})
 
 
-def value(compute: Callable[[Any], Any], graphql_type: Any, description: str, *, size: int | None = None) -> Any:
-    """Bind a pure function of the row."""
+def value(
+    compute: Callable[[Any], Any], graphql_type: Any, description: str, *, size: int | None = None, sql: Any = None
+) -> Any:
+    """Bind a pure function of the row.
+
+    `sql` says the same as a function from the columns of the row: one expression, or for an object its columns by name.
+    """
 
     def resolve(root: Any) -> Any:
         return compute(root)
 
-    sized = {} if size is None else {"size": size}
-    return _field(resolve, graphql_type, description, [], {"compute": compute} | sized, wants_info=False)
+    metadata = {"compute": compute, "sql": sql} | ({} if size is None else {"size": size})
+    return _field(resolve, graphql_type, description, [], metadata, wants_info=False)
 
 
-def query(resolver: Resolver, graphql_type: Any, *, permission: str) -> Any:
-    """Bind a resolver to a field of Query. Its first paragraph is the field's description."""
+def query(resolver: Resolver, graphql_type: Any, *, permission: str, cut: Any = None, select: Any = None) -> Any:
+    """Bind a resolver to a field of Query. Its first paragraph is the field's description.
+
+    Where a look-ahead may answer it: `cut` takes what the resolver takes and returns the Window it would read, or None
+    for one it cannot; `select` is the select of what a scope may read, for a resolver that finds one row by its `id`.
+    """
     arguments = read_arguments(resolver, skip=1)
 
     async def answer(context: Any, given: dict[str, Any]) -> Any:
-        _require(context, permission)
+        require(context, permission)
         return await resolver(context, **_converted(arguments, given, context))
 
     async def resolve(root: Any, info: Info, **given: Any) -> Any:
         return await answer(info.context, given)
 
-    metadata = {"permission": permission, "answer": answer}
+    def plan(context: Any, given: dict[str, Any]) -> Any:
+        return cut(context, **_converted(arguments, given, context))
+
+    def own_id(given: dict[str, Any]) -> int:
+        return int(_converted(arguments, given, None)["id"])
+
+    look_ahead = {"cut": cut and plan, "select": select, "own_id": own_id}
+    metadata = {"permission": permission, "answer": answer, **look_ahead}
     # nullable, so that a refusal here does not take the other root fields of the document with it
     return _field(resolve, graphql_type | None, _described(resolver, permission), arguments, metadata)
 
@@ -70,7 +89,7 @@ def mutation(resolver: Resolver, payload: Any, *, permission: str, rows: str | N
     parts = {field.name for field in dataclasses.fields(payload)}
 
     async def resolve(root: Any, info: Info, **given: Any) -> Any:
-        _require(info.context, permission)
+        require(info.context, permission)
         try:
             wanted = argument.convert(given["input"], "input")
             return _Payload(parts, await resolver(info.context, wanted))
@@ -83,16 +102,26 @@ def mutation(resolver: Resolver, payload: Any, *, permission: str, rows: str | N
     return _field(resolve, payload | None, _described(resolver, permission), [argument], metadata)
 
 
-def relation(batch: Resolver, graphql_type: Any, *, permission: str | None = None, size: int | None = None) -> Any:
+def relation(
+    batch: Resolver,
+    graphql_type: Any,
+    *,
+    permission: str | None = None,
+    size: int | None = None,
+    each: Any = None,
+    among: Among | None = None,
+) -> Any:
     """Bind a batch function `(context, parents, **arguments) -> one value per parent`.
 
-    `size` is what the cost of a query counts for a list that takes no `first`.
+    `size` is what the cost of a query counts for a list that takes no `first`. `each` and `among` say the same in SQL:
+    `each` as a function `(scope, row, **arguments)` that selects what belongs to one row of an outer statement, `among`
+    as the rows of all owners, for lists that are read faster whole than one by one.
     """
     arguments = read_arguments(batch, skip=2)
 
     def admit(context: Any, given: dict[str, Any]) -> dict[str, Any]:
         if permission is not None:
-            _require(context, permission)
+            require(context, permission)
         return _converted(arguments, given, context)
 
     async def resolve(root: Any, info: Info, **given: Any) -> Any:
@@ -102,7 +131,10 @@ def relation(batch: Resolver, graphql_type: Any, *, permission: str | None = Non
         return await run_batch(context, batch, parents, admit(context, given))
 
     description = _described(batch, permission)
-    metadata = {"batch": batch, "level": level, "permission": permission} | ({} if size is None else {"size": size})
+    sql = {"each": each, "among": among, "admit": admit}
+    metadata = {"batch": batch, "level": level, "permission": permission, **sql} | (
+        {} if size is None else {"size": size}
+    )
     return _field(resolve, graphql_type, description, arguments, metadata)
 
 
@@ -162,14 +194,16 @@ def entity(description: str) -> Callable[[type], Any]:
         def own_id(row: Any) -> str:
             return ids.encode(kind, row.id)
 
-        cls.id = value(own_id, strawberry.ID, "The object's id: opaque, and for ever the same object's.")  # type: ignore[attr-defined]
+        described = "The object's id: opaque, and for ever the same object's."
+        cls.id = value(own_id, strawberry.ID, described, sql=partial(id_text, kind))  # type: ignore[attr-defined]
         cls.is_type_of = classmethod(lambda owner, row, info: True)  # type: ignore[attr-defined]
         return strawberry.type(cls, description=description)
 
     return declare
 
 
-def _require(context: Any, permission: str) -> None:
+def require(context: Any, permission: str) -> None:
+    """Raise Unauthenticated or Forbidden where the caller has the permission nowhere."""
     if permission == PUBLIC:
         return
     if isinstance(context.viewer, Anonymous):
@@ -229,5 +263,6 @@ __all__ = [
     "mutation",
     "query",
     "relation",
+    "require",
     "value",
 ]

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain.fans.models import Gender
+from domain.fans.queries import select_fans
+from domain.orders.queries import last_orders_of_each
+from domain.tags.queries import FAN_TAGS_AMONG
+from domain.tenancy.queries import brand_of_each, dealer_of_each, source_account_of_each, store_of_each
 from resolvers import fans, orders, referrals, tags, tenancy
+from schema import sql
 from schema.arguments import enum_type
 from schema.bind import PUBLIC, Node, Payload, column, entity, mutation, query, relation, value
 from schema.generations import Generation
@@ -37,13 +42,13 @@ class Fan(Node):
     last_order_at: datetime | None = column("When they placed their last paid order.")
     created_at: datetime = column("When the brand first knew of them.")
     phone = relation(fans.phones_of, str | None)
-    spend = value(spend_of, Money, "What their paid orders sum up to.")
-    brand = relation(tenancy.brands_of, Brand | None)
-    dealer = relation(tenancy.dealers_of, Dealer | None)
-    store = relation(tenancy.stores_of, Store | None)
-    source_account = relation(tenancy.source_accounts_of, ChannelAccount | None)
-    tags = relation(tags.fan_tags_of, list[FanTag] | None, permission="tag:read")
-    last_orders = relation(orders.last_orders_of, Orders | None, permission="order:read")
+    spend = value(spend_of, Money, "What their paid orders sum up to.", sql=sql.spend_of)
+    brand = relation(tenancy.brands_of, Brand | None, each=brand_of_each)
+    dealer = relation(tenancy.dealers_of, Dealer | None, each=dealer_of_each)
+    store = relation(tenancy.stores_of, Store | None, each=store_of_each)
+    source_account = relation(tenancy.source_accounts_of, ChannelAccount | None, each=source_account_of_each)
+    tags = relation(tags.fan_tags_of, list[FanTag] | None, permission="tag:read", among=FAN_TAGS_AMONG)
+    last_orders = relation(orders.last_orders_of, Orders | None, permission="order:read", each=last_orders_of_each)
     referrer = relation(
         referrals.referrers_of, Annotated["Fan", strawberry.lazy("schema.fans")] | None, permission="referral:read"
     )
@@ -87,8 +92,8 @@ class LoginForDevelopmentPayload(Payload):
 
 @strawberry.type
 class FansQuery:
-    fan = query(fans.get_fan, Fan, permission="fan:read")
-    fans = query(fans.list_fans, Connection[Fan], permission="fan:read")
+    fan = query(fans.get_fan, Fan, permission="fan:read", select=select_fans)
+    fans = query(fans.list_fans, Connection[Fan], permission="fan:read", cut=fans.cut_fans)
 
 
 @strawberry.type

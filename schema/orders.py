@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from domain.batches import RowOutcome
+from domain.fans.queries import fan_of_each
 from domain.orders.models import OrderState
+from domain.orders.queries import lines_of_each, select_orders
+from domain.tenancy.queries import brand_of_each, dealer_of_each, store_of_each
 from resolvers import orders, tenancy
+from schema import sql
 from schema.arguments import enum_type
 from schema.bind import Node, Payload, column, entity, mutation, query, relation, value
 from schema.errors import UserError, problem_error
@@ -29,7 +33,7 @@ class OrderLine:
     product_code: str | None = column("The product's code in the source system.")
     title: str = column("What was bought.")
     quantity: int = column("How many.")
-    amount = value(amount_of, Money, "What they cost together.")
+    amount = value(amount_of, Money, "What they cost together.", sql=sql.amount_of)
 
 
 @entity("An order (订单).")
@@ -39,12 +43,12 @@ class Order(Node):
     state: OrderState = column("Where it stands.")
     item_count: int = column("How many pieces it holds.")
     placed_at: datetime = column("When it was placed.")
-    amount = value(amount_of, Money, "What it costs.")
-    lines = relation(orders.lines_of, list[OrderLine])
-    fan = relation(orders.fans_of, OneFan | None, permission="fan:read")
-    brand = relation(tenancy.brands_of, Brand | None)
-    dealer = relation(tenancy.dealers_of, Dealer | None)
-    store = relation(tenancy.stores_of, Store | None)
+    amount = value(amount_of, Money, "What it costs.", sql=sql.amount_of)
+    lines = relation(orders.lines_of, list[OrderLine], each=lines_of_each)
+    fan = relation(orders.fans_of, OneFan | None, permission="fan:read", each=fan_of_each)
+    brand = relation(tenancy.brands_of, Brand | None, each=brand_of_each)
+    dealer = relation(tenancy.dealers_of, Dealer | None, each=dealer_of_each)
+    store = relation(tenancy.stores_of, Store | None, each=store_of_each)
 
 
 @strawberry.type(description="An own order.")
@@ -78,8 +82,8 @@ class RecordOrdersPayload(Payload):
 
 @strawberry.type
 class OrdersQuery:
-    order = query(orders.get_order, Order, permission="order:read")
-    orders = query(orders.list_orders, Connection[Order], permission="order:read")
+    order = query(orders.get_order, Order, permission="order:read", select=select_orders)
+    orders = query(orders.list_orders, Connection[Order], permission="order:read", cut=orders.cut_orders)
 
 
 @strawberry.type

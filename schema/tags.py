@@ -1,16 +1,19 @@
 """Tags and who carries them."""
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from domain.tags.models import TagKind, TagSource
+from domain.tenancy.queries import brand_of_each
 from resolvers import tags, tenancy
 from schema.arguments import enum_type
 from schema.bind import Node, Payload, column, entity, mutation, query, relation, value
 from schema.ids import encode
 from schema.page import Connection
+from schema.sql import id_text
 from schema.tenancy import Brand
 
 if TYPE_CHECKING:
@@ -28,12 +31,17 @@ class Tag(Node):
     category: str | None = column("The category it is filed under.")
     color: str | None = column("The colour it is shown in.")
     description: str | None = column("What it means.")
-    brand = relation(tenancy.brands_of, Brand | None)
+    brand = relation(tenancy.brands_of, Brand | None, each=brand_of_each)
 
 
 @strawberry.type(description="A tag as one fan carries it.")
 class FanTag:
-    tag_id = value(lambda row: encode("Tag", row.tag_id), strawberry.ID, "The tag's id.")
+    tag_id = value(
+        lambda row: encode("Tag", row.tag_id),
+        strawberry.ID,
+        "The tag's id.",
+        sql=partial(id_text, "Tag", name="tag_id"),
+    )
     name: str = column("The tag's name.")
     kind: TagKind = column("Where the tag comes from.")
     category: str | None = column("The category the tag is filed under.")
@@ -63,7 +71,7 @@ class RemoveFanTagsPayload(Payload):
 
 @strawberry.type
 class TagsQuery:
-    tags = query(tags.list_tags, Connection[Tag], permission="tag:read")
+    tags = query(tags.list_tags, Connection[Tag], permission="tag:read", cut=tags.cut_tags)
 
 
 @strawberry.type

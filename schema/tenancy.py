@@ -5,6 +5,7 @@ from datetime import datetime
 import strawberry
 
 from domain.tenancy.models import ChannelKind
+from domain.tenancy.queries import brand_of_each, dealer_of_each, group_of_each
 from resolvers import tenancy
 from schema.arguments import enum_type
 from schema.bind import Node, column, entity, query, relation
@@ -25,7 +26,7 @@ class Brand(Node):
     name: str = column("Its name.")
     time_zone: str = column("The zone of its natural days and months, by its IANA name.")
     currency: str = column("The currency of its money, by its ISO 4217 code.")
-    group = relation(tenancy.groups_of, Group | None)
+    group = relation(tenancy.groups_of, Group | None, each=group_of_each)
 
 
 @entity("A dealer (经销商) of a brand.")
@@ -35,7 +36,7 @@ class Dealer(Node):
     province: str | None = column("The province it is in.")
     city: str | None = column("The city it is in.")
     created_at: datetime = column("When it was made.")
-    brand = relation(tenancy.brands_of, Brand | None)
+    brand = relation(tenancy.brands_of, Brand | None, each=brand_of_each)
 
 
 @entity("A store (门店) of a dealer.")
@@ -43,7 +44,7 @@ class Store(Node):
     code: str = column("Its short name, unique with the dealer.")
     name: str = column("Its name.")
     city: str | None = column("The city it is in.")
-    dealer = relation(tenancy.dealers_of, Dealer | None)
+    dealer = relation(tenancy.dealers_of, Dealer | None, each=dealer_of_each)
 
 
 @entity("An account of a brand in a channel (渠道号).")
@@ -51,7 +52,7 @@ class ChannelAccount(Node):
     kind: ChannelKind = column("The channel.")
     app_id: str = column("The account's id in the channel.")
     name: str = column("Its name.")
-    brand = relation(tenancy.brands_of, Brand | None)
+    brand = relation(tenancy.brands_of, Brand | None, each=brand_of_each)
 
 
 @strawberry.type

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     request_seconds: float = Field(10.0, gt=0, description="Time limit of a request.")
     drain_seconds: float = Field(5.0, ge=0, description="Time between not ready and refusing, at SIGTERM.")
     graceful_seconds: int = Field(20, ge=0, description="Time that requests under way get at shutdown.")
+    executor: Literal["look_ahead", "compiled", "reference"] = Field(
+        "look_ahead", description="How queries run: `look_ahead`, `compiled` or `reference` (graphql-core alone)."
+    )
     worker: bool = Field(default=True, description="Run the projector in the server's process.")
     log_level: LogLevel = Field("INFO", description="Least level logged: DEBUG, INFO, WARNING or ERROR.")
     log_requests: bool = Field(default=True, description="Log a line for each operation.")

@@ -25,6 +25,7 @@ import migrations
 from domain.database import Database
 from graph.constraints import ensure_schema
 from graph.driver import Graph
+from schema.lookahead import kept
 from server.settings import Settings
 from tests.services import embedded, neo4j_server, postgres, scratch
 
@@ -45,6 +46,10 @@ STARTED = pytest.StashKey[ExitStack]()
 # how long an example takes says more about the machine's neighbours than about the code
 hypothesis.settings.register_profile("scrm", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("scrm")
+
+
+# everything a test asks once is compiled as if it came often, so that the suite holds the look-ahead to what it shows
+kept.SIGHTINGS = 1
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
-from sqlalchemy import event, insert, select
+from sqlalchemy import insert, select
 
 from authz.templates import Templates
 from authz.tokens import Tokens, new_api_key
@@ -38,6 +38,7 @@ from schema.ids import encode
 from server.app import create_app
 from server.runtime import Runtime
 from server.settings import Settings
+from tests.statements import statements_of
 
 NOWHERE = "bolt://127.0.0.1:9"
 MASTER_KEY = b"0123456789abcdef" * 2
@@ -275,15 +276,8 @@ async def client_of(world: World, settings: Settings) -> AsyncIterator[Client]:
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         client = Client(world, http)
-        engine = world.services.database.engine.sync_engine
-
-        def count(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-            if not statement.startswith(("BEGIN", "SELECT set_config")):
-                client.statements.append(statement)
-
-        event.listen(engine, "before_cursor_execute", count)
-        yield client
-        event.remove(engine, "before_cursor_execute", count)
+        with statements_of(world.services.database) as client.statements:
+            yield client
 
 
 def master_key_text() -> str:

@@ -40,8 +40,8 @@ async def grants_by_staff(
     session: AsyncSession, scope: Scope, staff_ids: Sequence[int], first: int
 ) -> dict[int, list[Grant]]:
     """Return the grants of each staff member that lie where the caller may read staff."""
-    visible = scope.where("staff:read", grants)
-    statement = reads.first_of_each(grants, "staff_id", staff_ids, (grants.c.id,), first, visible)
+    visible = select(grants).where(scope.where("staff:read", grants))
+    statement = reads.first_of_each(visible, "staff_id", staff_ids, (grants.c.id,), first)
     return reads.grouped(await reads.rows(session, statement, Grant), lambda row: row.staff_id or 0)
 
 

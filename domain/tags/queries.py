@@ -1,18 +1,22 @@
 """Reads of tags and of who carries them."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
-from domain.page import Page, PageArgs, Sort, paginate
+from domain.fans.queries import also
+from domain.page import Page, PageArgs, Sort, Window, read, window
 from domain.scope import Scope
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
 
 PERMISSION = "tag:read"
 tags, fan_tags = table_of(Tag), table_of(FanTag)
+HEAVIEST = (fan_tags.c.weight.desc(), fan_tags.c.tag_id)
 
 
 async def tags_by_id(
@@ -23,10 +27,15 @@ async def tags_by_id(
 
 async def list_tags(session: AsyncSession, scope: Scope, args: PageArgs, brand_id: int | None = None) -> Page[Tag]:
     """Return a page of the tags the caller may read; with a brand, its own and the group-wide ones."""
+    return await read(session, cut_tags(scope, args, brand_id))
+
+
+def cut_tags(scope: Scope, args: PageArgs, brand_id: int | None) -> Window:
+    """Return the page of `list_tags` before it is read."""
     statement = select(tags).where(scope.where_shared(PERMISSION, tags))
     if brand_id is not None:
         statement = statement.where((tags.c.brand_id == brand_id) | tags.c.brand_id.is_(None))
-    return await paginate(session, statement, Sort("id", (tags.c.id,)), args)
+    return window(statement, Sort("id", (tags.c.id,)), args)
 
 
 async def fan_tags_by_fan(
@@ -36,12 +45,15 @@ async def fan_tags_by_fan(
 
     The fans must have been read under the scope already: what is checked here is the right to their tags.
     """
-    ranked = reads.first_of_each(fan_tags, "fan_id", fan_ids, (fan_tags.c.weight.desc(), fan_tags.c.tag_id), first)
-    carried = ranked.subquery()
-    statement = (
-        select(carried, tags.c.name, tags.c.kind, tags.c.category, tags.c.color)
-        .join(tags, tags.c.id == carried.c.tag_id)
-        .where(scope.where_shared(PERMISSION, tags))
-        .order_by(carried.c.fan_id, carried.c.weight.desc(), carried.c.tag_id)
-    )
+    statement = reads.first_of_each(_carried(scope), "fan_id", fan_ids, HEAVIEST, first)
     return reads.grouped(await reads.rows(session, statement, FanTag), lambda row: row.fan_id)
+
+
+def _carried(scope: Scope) -> Select[Any]:
+    """Select the tags fans carry that the caller may read, with the tag's own columns."""
+    columns = (*fan_tags.c, tags.c.name, tags.c.kind, tags.c.category, tags.c.color)
+    return select(*columns).join(tags, tags.c.id == fan_tags.c.tag_id).where(scope.where_shared(PERMISSION, tags))
+
+
+# a fan carries tens of tags, so all of them are read and the heaviest kept
+FAN_TAGS_AMONG = reads.Among(_carried, "fan_id", HEAVIEST, partial(also, permission=PERMISSION))

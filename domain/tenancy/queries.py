@@ -1,8 +1,9 @@
 """Reads of the tenancy tree. Nodes above the caller's own are visible by name, nothing beside them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import FromClause, Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
@@ -34,6 +35,21 @@ async def stores_by_id(session: AsyncSession, scope: Scope, ids: Iterable[int]) 
 
 async def channel_accounts_by_id(session: AsyncSession, scope: Scope, ids: Iterable[int]) -> dict[int, ChannelAccount]:
     return await reads.by_id(session, scope.where_shared(PERMISSION, channel_accounts), ChannelAccount, ids)
+
+
+def _of_each(table: Table, reference: str) -> Callable[[Scope, FromClause], Select[Any]]:
+    """Make the function that selects what a row of an outer statement refers to, where the caller may see it."""
+
+    def select_each(scope: Scope, row: FromClause) -> Select[Any]:
+        visible = select(table).where(scope.where_shared(PERMISSION, table))
+        return visible.where(table.c.id == row.c[reference]).correlate(row)
+
+    return select_each
+
+
+group_of_each, brand_of_each = _of_each(groups, "group_id"), _of_each(brands, "brand_id")
+dealer_of_each, store_of_each = _of_each(dealers, "dealer_id"), _of_each(stores, "store_id")
+source_account_of_each = _of_each(channel_accounts, "source_account_id")
 
 
 async def list_brands(session: AsyncSession, scope: Scope, args: PageArgs) -> Page[Brand]:

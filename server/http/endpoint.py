@@ -11,7 +11,7 @@ import structlog
 from domain.errors import Timeout
 from schema.errors import Log, mask_one
 from schema.gate import Limits
-from server.http.execution import check_supported
+from server.http.execution import ExecutorName, check_supported, executor_of
 from server.http.graphiql import GraphiQL
 from server.http.negotiation import check_content, response_type, wants_html
 from server.http.params import Params, from_body, from_query_string
@@ -32,7 +32,10 @@ def by_address(_context: Any, request: Request) -> Caller:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an operator may set; times are in seconds, sizes in bytes."""
+    """What an operator may set; times are in seconds, sizes in bytes.
+
+    `request_lines` takes what is logged of a request, by name, where that is not to go the way of all logs.
+    """
 
     limits: Limits = field(default_factory=Limits)
     rate: Rate = field(default_factory=Rate)
@@ -43,8 +46,11 @@ class Options:
     max_body: int = 256 * 1024
     request_timeout: float = 10.0
     document_bytes: int = 32 * 1024 * 1024
+    executor: ExecutorName = "look_ahead"
+    plan_bytes: int = 32 * 1024 * 1024
     name: str = "graphql"
     log_requests: bool = False
+    request_lines: Callable[..., None] | None = None
 
 
 class GraphQLEndpoint:
@@ -65,6 +71,7 @@ class GraphQLEndpoint:
         if self._options.rate.maximum < self._options.limits.cost:
             raise ValueError("A bucket must hold the dearest query that is allowed.")
         self._log: Log = log or structlog.get_logger("graphql")
+        self._write: Callable[..., None] = self._options.request_lines or self._log.info
         self._make_context = make_context
         self._describe_caller = describe_caller
         self._watchdog = Watchdog(self._options.request_timeout)
@@ -76,6 +83,7 @@ class GraphQLEndpoint:
             introspection=self._options.introspection,
             document_bytes=self._options.document_bytes,
             log=self._log,
+            execute=executor_of(schema, self._options.executor, self._options.plan_bytes),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,8 +151,8 @@ class GraphQLEndpoint:
 
     def _log_request(self, params: Params, caller: Caller, outcome: Outcome, seconds: float) -> None:
         """Write who asked for what and what came of it, without a variable or an address."""
-        self._log.info(
-            "graphql_request",
+        self._write(
+            event="graphql_request",
             endpoint=self._options.name,
             caller=caller.log_name or caller.key,
             operation=(params.operation_name or "")[:64],

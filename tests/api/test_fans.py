@@ -37,7 +37,8 @@ async def test_pages_forward_and_backward_show_every_fan_once(client: Client) ->
     assert page["pageInfo"] == {"hasPreviousPage": False, "hasNextPage": True}
 
 
-async def test_fifty_fans_with_tags_and_last_orders_take_four_statements(client: Client) -> None:
+async def test_fifty_fans_with_tags_and_last_orders_take_two_statements_or_four(client: Client) -> None:
+    """Who asks, and all that is asked: PostgreSQL writes the answer. Where it does not, a statement for each level."""
     query = (
         "{ fans(first: 50) { nodes { id tags { name weight } lastOrders(first: 3) { number amount { amount } } } } }"
     )
@@ -48,7 +49,8 @@ async def test_fifty_fans_with_tags_and_last_orders_take_four_statements(client:
 
     assert len(found["fans"]["nodes"]) == 8
     assert all(len(fan["tags"]) == 2 and len(fan["lastOrders"]) == 1 for fan in found["fans"]["nodes"])
-    assert len(client.statements) == 4, client.statements
+    look_ahead = client.world.services.database.direct is not None
+    assert len(client.statements) == (2 if look_ahead else 4), client.statements
 
 
 async def test_a_filter_by_phone_finds_the_fan_in_their_own_brand_only(client: Client) -> None:

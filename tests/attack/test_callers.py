@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import delete, event, update
+from sqlalchemy import delete, update
 
 from authz.templates import RoleRights, Templates
 from authz.tokens import new_api_key
@@ -66,18 +66,12 @@ async def test_one_request_of_each_kind_of_caller_is_refused(client: Client) -> 
 
 
 async def test_without_a_token_nothing_is_read(client: Client) -> None:
-    statements: list[str] = []
+    client.statements.clear()
 
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        statements.append(statement)
-
-    engine = client.world.services.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
     refused = await send(client, None, FANS)
-    event.remove(engine, "before_cursor_execute", note)
 
     assert is_refused(refused)
-    assert statements == []
+    assert client.statements == []
     assert refused.headers["www-authenticate"].startswith("Bearer")
     assert is_refused(await send(client, None, ME, "/fan/graphql"))
 

@@ -1,13 +1,12 @@
 """From header to scope on a real database: who is let in, what it costs, and how soon a no takes effect."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import update
 from sqlmodel import SQLModel
 
 from authz.authenticate import Audience, Authenticator
@@ -24,6 +23,7 @@ from domain.scope import system_scope
 from domain.tables import table_of
 from domain.tenancy.models import Brand, Dealer, Group
 from tests.authz.identity_provider import FAN, ISSUER, NOW, SECRET, STAFF
+from tests.statements import statements_of
 
 TEMPLATES = Templates()
 TOKENS = Tokens(TokenSettings(ISSUER, STAFF, FAN, hs256_secret=SECRET))
@@ -81,22 +81,6 @@ async def change_rights(database: Database, model: type[SQLModel], node: int, **
     await change(database, Group, 1, policy_version=groups.c.policy_version + 1)
 
 
-@contextmanager
-def counted(database: Database) -> Iterator[list[str]]:
-    """Collect the statements on tables that run inside the block."""
-    seen: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        if " FROM " in statement.replace("\n", " ") or not statement.startswith(("BEGIN", "SELECT set_config")):
-            seen.append(statement)
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
-
-
 def staff(subject: str) -> str:
     return f"Bearer {TOKENS.mint_staff(subject)}"
 
@@ -127,7 +111,7 @@ async def test_staff_come_in_with_the_rights_of_their_grants(door: Authenticator
 async def test_a_service_comes_in_by_its_key_and_the_key_is_not_written_to(
     door: Authenticator, world: Database
 ) -> None:
-    with counted(world) as statements:
+    with statements_of(world) as statements:
         viewer, scope = await door.authenticate(service(), "staff")
 
     assert viewer == ServiceViewer(1, 1, "Shop")
@@ -138,7 +122,7 @@ async def test_a_service_comes_in_by_its_key_and_the_key_is_not_written_to(
 
 
 async def test_a_fan_comes_in_with_their_own_row_by_one_statement(door: Authenticator, world: Database) -> None:
-    with counted(world) as statements:
+    with statements_of(world) as statements:
         viewer, scope = await door.authenticate(fan(), "fan")
 
     assert viewer == FanViewer(77, 10, 1, 7)
@@ -149,9 +133,9 @@ async def test_a_fan_comes_in_with_their_own_row_by_one_statement(door: Authenti
 
 
 async def test_staff_cost_one_statement_while_nothing_changed(door: Authenticator, world: Database) -> None:
-    with counted(world) as first:
+    with statements_of(world) as first:
         _, scope = await door.authenticate(staff("ann"), "staff")
-    with counted(world) as second:
+    with statements_of(world) as second:
         _, again = await door.authenticate(staff("ann"), "staff")
 
     assert (len(first), len(second)) == (2, 1)
@@ -183,7 +167,7 @@ async def test_whoever_is_not_known_or_at_the_wrong_door_gets_the_same_refusal(
 
 
 async def test_without_a_token_nothing_is_asked_of_the_database(door: Authenticator, world: Database) -> None:
-    with counted(world) as statements:
+    with statements_of(world) as statements:
         await refused(door, None)
 
     assert statements == []
@@ -249,9 +233,9 @@ async def test_a_grant_ends_at_its_time_though_the_scope_was_kept(door: Authenti
 
     with clock.at(NOW + timedelta(seconds=59)):
         _, before = await door.authenticate(staff("bob"), "staff")
-    with clock.at(NOW + timedelta(minutes=1)), counted(world) as statements:
+    with clock.at(NOW + timedelta(minutes=1)), statements_of(world) as statements:
         _, after = await door.authenticate(staff("bob"), "staff")
-    with clock.at(NOW + timedelta(minutes=2)), counted(world) as later:
+    with clock.at(NOW + timedelta(minutes=2)), statements_of(world) as later:
         await door.authenticate(staff("bob"), "staff")
 
     assert before.can("tag:write")
@@ -273,7 +257,7 @@ async def test_a_role_of_the_groups_own_allows_and_denies_and_another_groups_rol
         Grant(id=5, group_id=1, staff_id=2, role="SPY", granted_by="x"),
     )
 
-    with counted(world) as statements:
+    with statements_of(world) as statements:
         _, scope = await door.authenticate(staff("bob"), "staff")
 
     assert scope.nodes("fan:export").brands == {10}

@@ -102,7 +102,7 @@ class Cluster:
 
 def available() -> str | None:
     """Return why no cluster can be started here, or None when one can."""
-    if _binary("postgres") is None or _binary("initdb") is None:
+    if binary("postgres") is None or binary("initdb") is None:
         return "no postgres binaries found"
     if os.name != "posix":
         return "a throw-away cluster needs a POSIX system"
@@ -116,18 +116,19 @@ def running(*, durable: bool = False) -> Iterator[Cluster]:
     with scratch.folder("postgres", on_disk=durable) as directory:
         if os.geteuid() == 0:
             # the server refuses to run as root
-            shutil.chown(directory, _account().pw_uid, _account().pw_gid)
-        _initialise(directory, password)
-        process, port = _launch(directory, password, {} if durable else NOT_DURABLE)
+            shutil.chown(directory, account().pw_uid, account().pw_gid)
+        initialise(directory, password)
+        process, port = launch(directory, password, {} if durable else NOT_DURABLE)
         try:
-            cluster = Cluster(_admin_url(password, port))
+            cluster = Cluster(admin_url(password, port))
             asyncio.run(cluster.create_roles())
             yield cluster
         finally:
-            _stop(process)
+            stop(process)
 
 
-def _binary(name: str) -> str | None:
+def binary(name: str) -> str | None:
+    """Return where a program of PostgreSQL's newest version is, or None."""
     found = shutil.which(name)
     if found:
         return found
@@ -135,14 +136,16 @@ def _binary(name: str) -> str | None:
     return str(packaged[-1]) if packaged else None
 
 
-def _account() -> pwd.struct_passwd:
+def account() -> pwd.struct_passwd:
+    """Return whom the server runs as where this process is root's."""
     for name in ("postgres", "nobody"):
         with suppress(KeyError):
             return pwd.getpwnam(name)
     raise RuntimeError("PostgreSQL does not run as root, and there is neither a postgres nor a nobody user")
 
 
-def _admin_url(password: str, port: int) -> str:
+def admin_url(password: str, port: int) -> str:
+    """Return the superuser's URL."""
     url = URL.create("postgresql+asyncpg", ADMIN, password, "127.0.0.1", port, "postgres")
     return url.render_as_string(hide_password=False)
 
@@ -152,7 +155,7 @@ def _spawn(directory: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
     leash = shutil.which("setpriv") if sys.platform == "linux" else None
     if leash:
         # the server ends with the test run, however that ends
-        who = [f"--reuid={_account().pw_uid}", f"--regid={_account().pw_gid}", "--clear-groups"] if root else []
+        who = [f"--reuid={account().pw_uid}", f"--regid={account().pw_gid}", "--clear-groups"] if root else []
         command = [leash, "--pdeathsig=INT", *who, "--", *command]
     with (directory / "log").open("ab") as log:
         return subprocess.Popen(
@@ -162,34 +165,36 @@ def _spawn(directory: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            user=_account().pw_uid if root and not leash else None,
-            group=_account().pw_gid if root and not leash else None,
+            user=account().pw_uid if root and not leash else None,
+            group=account().pw_gid if root and not leash else None,
             extra_groups=[] if root and not leash else None,
             # Ctrl-C is for the test run, which then stops its servers in order
             start_new_session=True,
         )
 
 
-def _initialise(directory: Path, password: str) -> None:
+def initialise(directory: Path, password: str) -> None:
+    """Make a cluster's files in `data` below the directory, which must be the server's own."""
     secret = directory / "password"
     secret.touch(mode=0o600)
     secret.write_text(password)
     shutil.chown(secret, directory.owner())
-    process = _spawn(directory, [_binary("initdb") or "", *INITDB, f"--pwfile={secret}", str(directory / "data")])
+    process = _spawn(directory, [binary("initdb") or "", *INITDB, f"--pwfile={secret}", str(directory / "data")])
     code = process.wait(timeout=START_SECONDS)
     secret.unlink()
     if code != 0:
         raise RuntimeError(f"initdb failed:\n{_log(directory)}")
 
 
-def _launch(directory: Path, password: str, settings: dict[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+def launch(directory: Path, password: str, settings: dict[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+    """Start the server on those files and return its process and port. Raises RuntimeError when it does not start."""
     for _ in range(PORT_TRIES):
         port = _free_port()
         options = [f"--{name}={value}" for name, value in {**SETTINGS, **settings, "port": str(port)}.items()]
-        process = _spawn(directory, [_binary("postgres") or "", "-D", str(directory / "data"), *options])
-        if asyncio.run(_answers(process, _admin_url(password, port))):
+        process = _spawn(directory, [binary("postgres") or "", "-D", str(directory / "data"), *options])
+        if asyncio.run(_answers(process, admin_url(password, port))):
             return process, port
-        _stop(process)
+        stop(process)
     raise RuntimeError(f"PostgreSQL did not start:\n{_log(directory)}")
 
 
@@ -205,7 +210,8 @@ async def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
     return False
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop the server in order, or hard where that takes too long."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
         try:

@@ -1,0 +1,5 @@
+"""Operations executed by plans, a level at a time."""
+
+from schema.compiled.executor import CompiledExecutor
+
+__all__ = ["CompiledExecutor"]

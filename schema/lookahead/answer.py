@@ -1,0 +1,247 @@
+"""Root fields answered by one statement: a row by its id, and a page of a list."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLSchema, NullValueNode, VariableNode
+from graphql.execution.collect_fields import FieldDetails
+from graphql.execution.values import VariableValues
+from sqlalchemy import BigInteger, ColumnElement, any_, bindparam, literal_column
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from domain.coalesce import Coalesced
+from domain.direct import Direct, Prepared, prepare
+from domain.page import Window, cursor_binds, encode_cursor
+from domain.scope import Scope
+from schema.bind import require
+from schema.lookahead.kept import Kept, Statement
+from schema.lookahead.selection import Asked, Collect, Reader, Selection, variables_of, written
+from schema.lookahead.text import NotInSql
+from schema.lookahead.write import Writer, page_statement
+
+Given = Callable[[VariableValues], dict[str, Any]]  # the arguments as the resolver takes them
+
+
+class LookAhead:
+    """The look-ahead of one schema, with what it has compiled."""
+
+    def __init__(self) -> None:
+        self._kept = Kept()
+
+    def plan_root(
+        self,
+        core: GraphQLSchema,
+        parent: GraphQLObjectType,
+        field: GraphQLField,
+        details: list[FieldDetails],
+        collect: Collect,
+    ) -> "OneRow | OnePage | None":
+        """Return what answers a root field in one statement, or None where that cannot be."""
+        metadata = field.extensions["strawberry-definition"].metadata
+        kind = OneRow if metadata.get("select") else OnePage if metadata.get("cut") else None
+        try:
+            below = Reader(core, collect).below(field, details) if kind else None
+            return kind(self._kept, metadata, [one.node for one in details], below) if kind and below else None
+        except NotInSql:
+            return None
+
+
+class _Root:
+    """A root field: what was bound to it, what is asked below it, and which variables change from call to call."""
+
+    changing: tuple[str, ...] = ()
+
+    def __init__(self, kept: Kept, metadata: Mapping[str, Any], nodes: list[FieldNode], below: Selection) -> None:
+        self._kept = kept
+        self._metadata = metadata
+        self._below = below
+        everywhere = variables_of(nodes)
+        self._given = {a.name.value: a.value for a in nodes[0].arguments or () if a.name.value in self.changing}
+        own = {value.name.value for value in self._given.values() if isinstance(value, VariableNode)}
+        self._left_out = {name for name in own if everywhere.count(name) == len(nodes)}
+
+    def _changed(self, variables: VariableValues) -> dict[str, Any]:
+        """Return what was given for the arguments that change, but nulls."""
+        sent = {name: _sent(value, variables) for name, value in self._given.items()}
+        return {name: value for name, value in sent.items() if value is not None}
+
+    def _find(
+        self, context: Any, variables: VariableValues, shape: object, build: Callable[[], Statement]
+    ) -> Statement | None:
+        """Return the statement for these rights, these variables and this shape of a call."""
+        require(context, self._metadata["permission"])
+        fixed = {name: value for name, value in variables.coerced.items() if name not in self._left_out}
+        key = (self, context.scope.digest, context.max_page, shape, orjson.dumps(fixed, default=repr))
+
+        def built() -> Statement | None:
+            try:
+                return build()
+            except NotInSql:
+                return None
+
+        return self._kept.find(key, built)
+
+
+def _sent(value: Any, variables: VariableValues) -> Any:
+    if isinstance(value, VariableNode):
+        return variables.coerced.get(value.name.value)
+    return None if isinstance(value, NullValueNode) else value.value
+
+
+class OneRow(_Root):
+    """A row found by its id. Those asked for at the same time by equal rights are read together."""
+
+    changing = ("id",)
+
+    def __init__(self, kept: Kept, metadata: Mapping[str, Any], nodes: list[FieldNode], below: Selection) -> None:
+        super().__init__(kept, metadata, nodes, written(below))
+
+    async def run(self, context: Any, given: Given, variables: VariableValues) -> orjson.Fragment | None:
+        """Return the row as JSON; raise LookupError where there is none."""
+        direct = context.services.database.direct
+        if direct is None:
+            return None
+        statement = self._find(context, variables, None, lambda: self._statement(context, variables))
+        if statement is None or statement.reads is None:
+            return None
+        found = await statement.reads.load(self._metadata["own_id"](self._changed(variables)))
+        if found is None:
+            raise LookupError
+        return orjson.Fragment(found)
+
+    def _statement(self, context: Any, variables: VariableValues) -> Statement:
+        rows = self._metadata["select"](context.scope)
+        table_id = rows.selected_columns["id"]
+        ids = bindparam("own_ids", None, ARRAY(BigInteger))
+        page = rows.where(table_id == any_(ids)).cte("page")
+        writer = Writer(context, variables, page)
+        row = writer.page_object(self._below)
+        prepared = prepare(page_statement(writer, page, [page.c.id, row], []))
+        return Statement(prepared, reads=_together(context.services.database.direct, context.scope, prepared))
+
+
+def _together(direct: Direct, scope: Scope, prepared: Prepared) -> Coalesced[int, bytes]:
+    async def read(ids: Sequence[int]) -> Mapping[int, bytes]:
+        rows = await direct.fetch(scope, prepared, {"own_ids": ids})
+        return {row[0]: row[1] for row in rows}
+
+    return Coalesced(read)
+
+
+class OnePage(_Root):
+    """A page of a list."""
+
+    changing = ("after", "before")
+
+    def __init__(self, kept: Kept, metadata: Mapping[str, Any], nodes: list[FieldNode], below: Selection) -> None:
+        super().__init__(kept, metadata, nodes, below)
+        self._objects: list[Selection] = []
+        self._parts = [(_key(asked.key), self._part(asked)) for asked in below.asked]
+
+    def _part(self, asked: Asked) -> "Part":
+        if asked.field is None:
+            return _constant(self._below.type.name)
+        if asked.name == "nodes" and asked.below:
+            return _nodes(self._object(asked.below))
+        if asked.name == "edges" and asked.below:
+            return _edges([(_key(one.key), self._edge_part(one, asked.below)) for one in asked.below.asked])
+        if asked.name == "pageInfo" and asked.below:
+            return _page_info([(one.key, one.name) for one in asked.below.asked], asked.below.type.name)
+        raise NotInSql(asked.key)
+
+    def _edge_part(self, asked: Asked, edge: Selection) -> int | bytes | None:
+        if asked.below is not None:
+            return self._object(asked.below)
+        return None if asked.name == "cursor" else f'"{edge.type.name}"'.encode()
+
+    def _object(self, selection: Selection) -> int:
+        self._objects.append(written(selection))
+        return len(self._objects) - 1
+
+    async def run(self, context: Any, given: Given, variables: VariableValues) -> orjson.Fragment | None:
+        """Return the page as JSON."""
+        direct = context.services.database.direct
+        if direct is None:
+            return None
+        cursors = self._changed(variables)
+        statement = self._find(context, variables, tuple(cursors), lambda: self._statement(context, given, variables))
+        if statement is None or statement.window is None:
+            return None
+        window = statement.window
+        binds = [cursor_binds(window.order, cursor, name) for name, cursor in cursors.items()]
+        rows = await direct.fetch(context.scope, statement.prepared, binds[0] if binds else {})
+        page = _Read(window, rows, len(self._objects))
+        return orjson.Fragment(b"{%b}" % b",".join([key + part(page) for key, part in self._parts]))
+
+    def _statement(self, context: Any, given: Given, variables: VariableValues) -> Statement:
+        window: Window | None = self._metadata["cut"](context, given(variables))
+        if window is None:
+            raise NotInSql("what has to be looked up first")
+        # as a number in the text: a plan for any limit would be one for a tenth of the table
+        page = window.statement.limit(literal_column(str(window.size + 1))).cte("page")
+        writer = Writer(context, variables, page)
+        objects = [writer.page_object(selection) for selection in self._objects]
+        keys: list[ColumnElement[Any]] = [page.c[name] for name in window.key_names()]
+        order = [key.desc() if window.descending else key.asc() for key in keys]
+        return Statement(prepare(page_statement(writer, page, [*objects, *keys], order)), window)
+
+
+class _Read:
+    """A page that was read: its rows in the order of the list, each its objects and then its key."""
+
+    def __init__(self, window: Window, rows: Sequence[Any], objects: int) -> None:
+        self.has_next, self.has_previous = window.neighbours(len(rows))
+        self.rows = rows[: window.size]
+        if window.backwards:
+            self.rows = self.rows[::-1]
+        self._order = window.order
+        self._key = objects
+
+    def cursor(self, row: Any) -> str:
+        """Return the cursor of a row."""
+        return encode_cursor(self._order, row[self._key :])
+
+
+Part = Callable[[_Read], bytes]
+
+
+def _key(name: str) -> bytes:
+    return f'"{name}":'.encode()
+
+
+def _constant(name: str) -> Part:
+    written = f'"{name}"'.encode()
+    return lambda page: written
+
+
+def _nodes(column: int) -> Part:
+    return lambda page: b"[%b]" % b",".join([row[column] for row in page.rows])
+
+
+def _edges(parts: list[tuple[bytes, int | bytes | None]]) -> Part:
+    """Write edges; a part is the column of a node, the name of the type, or None for the cursor."""
+
+    def written(page: _Read, row: Any, part: int | bytes | None) -> bytes:
+        if part is None:
+            return b'"%b"' % page.cursor(row).encode()
+        return row[part] if isinstance(part, int) else part
+
+    def edge(page: _Read, row: Any) -> bytes:
+        return b"{%b}" % b",".join([key + written(page, row, part) for key, part in parts])
+
+    return lambda page: b"[%b]" % b",".join([edge(page, row) for row in page.rows])
+
+
+def _page_info(parts: list[tuple[str, str]], type_name: str) -> Part:
+    def write(page: _Read) -> bytes:
+        values = {
+            "hasNextPage": page.has_next,
+            "hasPreviousPage": page.has_previous,
+            "startCursor": page.cursor(page.rows[0]) if page.rows else None,
+            "endCursor": page.cursor(page.rows[-1]) if page.rows else None,
+            "__typename": type_name,
+        }
+        return orjson.dumps({key: values[name] for key, name in parts})
+
+    return write

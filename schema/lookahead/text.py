@@ -1,0 +1,111 @@
+"""JSON written by PostgreSQL, to the byte what orjson writes of the same values.
+
+NULL is the trap: `text || NULL` is NULL, and string_agg drops such a row without a word. So whatever can be NULL is
+coalesced, and what GraphQL calls non-null is only taken from a column that is NOT NULL.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from typing import Any
+
+from graphql import GraphQLEnumType, GraphQLNonNull, GraphQLOutputType
+from sqlalchemy import ColumnElement, Float, Integer, Text, case, cast, func, literal_column
+
+# JSON in the making: text of our own, which has no quote, and expressions of type text
+Pieces = list[str | ColumnElement[str]]
+
+
+class NotInSql(Exception):
+    """PostgreSQL cannot write this answer, or must not; it is given in another way."""
+
+
+def joined(pieces: Iterable[str | ColumnElement[str]]) -> ColumnElement[str]:
+    """Return the pieces as one text, in as few concatenations as can be."""
+    parts: list[ColumnElement[str]] = []
+    text = ""
+    for piece in pieces:
+        if isinstance(piece, str):
+            text += piece
+            continue
+        parts += [constant(text), piece] if text else [piece]
+        text = ""
+    if text:
+        parts.append(constant(text))
+    return reduce(lambda whole, part: whole.concat(part), parts)
+
+
+def constant(text: str) -> ColumnElement[str]:
+    """Return JSON made of GraphQL names, which are letters, digits and underscores, as a literal."""
+    if "'" in text:
+        raise NotInSql(text)
+    return literal_column(f"'{text}'", Text)
+
+
+def leaf(column: ColumnElement[Any], graphql_type: GraphQLOutputType) -> Pieces:
+    """Return the JSON of a column as a field of this type. Raises NotInSql."""
+    required = isinstance(graphql_type, GraphQLNonNull)
+    inner: Any = graphql_type.of_type if isinstance(graphql_type, GraphQLNonNull) else graphql_type
+    write = _enum(inner) if isinstance(inner, GraphQLEnumType) else _WRITERS.get(getattr(inner, "name", ""))
+    if write is None:
+        raise NotInSql(inner)
+    if not _can_be_null(column):
+        return write(column)
+    if required:
+        raise NotInSql(column)
+    return [func.coalesce(joined(write(column)), NULL)]
+
+
+def _can_be_null(column: ColumnElement[Any]) -> bool:
+    # what is computed is computed of columns that are NOT NULL: schema/sql.py has no others
+    return any(getattr(base, "nullable", False) for base in column.base_columns)
+
+
+def _quoted(text: ColumnElement[Any]) -> Pieces:
+    return ['"', cast(text, Text), '"']
+
+
+def _plain(column: ColumnElement[Any]) -> Pieces:
+    return [cast(column, Text)]
+
+
+def _string(column: ColumnElement[Any]) -> Pieces:
+    return [cast(func.to_json(column), Text)]
+
+
+def _moment(column: ColumnElement[Any]) -> Pieces:
+    # a session's time zone is UTC; six places of a second, or none
+    written = func.to_char(column, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
+    return _quoted(func.replace(written, literal_column("'.000000Z'"), literal_column("'Z'")))
+
+
+def _float(column: ColumnElement[Any]) -> Pieces:
+    # within these bounds both write the shortest digits and no exponent; orjson writes 1.0 where PostgreSQL writes 1
+    text, size = cast(column, Text), func.abs(column)
+    unusual = (column != _number("0")) & ((size < _number("0.0001")) | (size >= _number("1e15")))
+    error = cast(cast(text.concat(literal_column("' is for Python to write'")), Integer), Text)
+    whole = column == func.trunc(column)
+    return [case((unusual, error), (whole, text.concat(literal_column("'.0'"))), else_=text)]
+
+
+def _number(text: str) -> ColumnElement[float]:
+    return cast(literal_column(text), Float(53))
+
+
+def _enum(enum: GraphQLEnumType) -> Callable[[ColumnElement[Any]], Pieces] | None:
+    # a CHECK of the column holds it to these values
+    same = all(getattr(value.value, "value", value.value) == name for name, value in enum.values.items())
+    return _quoted if same else None
+
+
+NULL = literal_column("'null'", Text)
+EMPTY = literal_column("''", Text)
+_WRITERS: Mapping[str, Callable[[ColumnElement[Any]], Pieces]] = {
+    "String": _string,
+    "ID": _quoted,
+    "Int": _plain,
+    "Int64": _plain,
+    "Boolean": _plain,
+    "Float": _float,
+    "Decimal": _quoted,
+    "DateTime": _moment,
+}

@@ -1,0 +1,44 @@
+"""What a database was asked."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from domain.database import Database
+from domain.direct import Direct, Prepared
+from domain.scope import Scope
+
+
+@contextmanager
+def statements_of(database: Database) -> Iterator[list[str]]:
+    """Collect the statements that run inside the block, but for BEGIN and the walls."""
+    seen: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if not statement.startswith(("BEGIN", "SELECT set_config")):
+            seen.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        with ExitStack() as stack:
+            if database.direct is not None:
+                stack.enter_context(_noted(database.direct, seen))
+            yield seen
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def _noted(direct: Direct, seen: list[str]) -> Iterator[None]:
+    fetch = direct.fetch
+
+    async def noted(scope: Scope, prepared: Prepared, given: Mapping[str, Any]) -> list[Any]:
+        seen.append(prepared.text)
+        return await fetch(scope, prepared, given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(direct, "fetch", noted)
+        yield
