@@ -80,11 +80,14 @@ def _moment(column: ColumnElement[Any]) -> Pieces:
 
 def _float(column: ColumnElement[Any]) -> Pieces:
     # within these bounds both write the shortest digits and no exponent; orjson writes 1.0 where PostgreSQL writes 1
-    text, size = cast(column, Text), func.abs(column)
-    unusual = (column != _number("0")) & ((size < _number("0.0001")) | (size >= _number("1e15")))
+    text, whole = cast(column, Text), column == func.trunc(column)
+    least, most = _number("0.0001"), _number("1e15")
+    # the usual comes first: a condition on each of eight thousand weights is a millisecond
+    usual = (column >= least) & (column < most) & (column != func.trunc(column))
+    negative = (column <= -least) & (column > -most)
     error = cast(cast(text.concat(literal_column("' is for Python to write'")), Integer), Text)
-    whole = column == func.trunc(column)
-    return [case((unusual, error), (whole, text.concat(literal_column("'.0'"))), else_=text)]
+    whens = [(usual, text), (whole & (func.abs(column) < most), text.concat(literal_column("'.0'"))), (negative, text)]
+    return [case(*whens, else_=error)]
 
 
 def _number(text: str) -> ColumnElement[float]:

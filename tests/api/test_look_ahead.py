@@ -1,0 +1,185 @@
+"""Root fields answered by one statement of PostgreSQL: what they show, to whom, and when they are not used."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from domain.fans.models import Fan
+from domain.money import EXPONENTS
+from domain.orders.models import Order
+from domain.tables import table_of
+from domain.tags.models import FanTag
+from schema.lookahead import kept
+from server.settings import Settings
+from tests import world as worlds
+from tests.cast import EVERYTHING, give, hire, make_role
+from tests.world import Client, World
+
+pytestmark = pytest.mark.postgresql
+
+WHOLE = """query($first: Int, $after: String, $last: Int, $before: String) {
+  fans(first: $first, after: $after, last: $last, before: $before, orderBy: SPEND_DESC) {
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor } __typename
+    edges { cursor node { id who: nickname } }
+    nodes { id __typename nickname gender city subscribed followedAt orderCount createdAt spend { amount currency }
+      brand { name group { code } } dealer { name brand { id } } store { name } sourceAccount { name }
+      tags(first: 1) { tagId name kind weight source lastAt } more: tags { count }
+      lastOrders(first: 2) { number state placedAt amount { amount } lines { title amount { currency } }
+        fan { id tags { name } } } } } }"""
+ONE = "query($id: ID!) { fan(id: $id) { id nickname spend { amount } tags { name weight } dealer { name } } }"
+
+
+@pytest.fixture
+async def plain(world: World, plain_settings: Settings) -> AsyncIterator[Client]:
+    """Yield a client of the same world that is answered by graphql-core alone."""
+    settings = plain_settings.model_copy(update={"executor": "reference"})
+    async with worlds.client_of(world, settings) as client:
+        yield client
+
+
+async def ahead(client: Client, who: str, query: str, **variables: Any) -> dict[str, Any]:
+    """Return the data of an answer that took one statement besides those that say who asks and what they may."""
+    client.statements.clear()
+    found = await client.data(who, query, **variables)
+    assert len([text for text in client.statements if "WITH page AS" in text]) == 1, client.statements
+    assert len(client.statements) <= 4, client.statements
+    return found
+
+
+async def test_a_page_with_all_that_can_be_asked_of_it_is_what_the_reference_answers(
+    client: Client, plain: Client
+) -> None:
+    for who in ("HQ1", "B1", "D1", "S1", "SERVICE"):
+        await client.data(who, "{ viewer { principal } }")
+        page = await ahead(client, who, WHOLE, first=3)
+        cursor = page["fans"]["pageInfo"]["endCursor"]
+        windows: tuple[dict[str, Any], ...] = (
+            {"first": 3},
+            {"first": 2, "after": cursor},
+            {"last": 2, "before": cursor},
+        )
+        for window in (*windows, {"last": 20}, {"first": 20}):
+            assert await ahead(client, who, WHOLE, **window) == await plain.data(who, WHOLE, **window)
+
+
+async def test_fans_asked_for_at_the_same_time_are_read_together(client: Client, plain: Client) -> None:
+    names = [name for name in client.world.fans if name.startswith("g1/b1/")]
+    await client.data("B1", ONE, id=client.world.id("Fan", names[0]))
+    client.statements.clear()
+
+    found = await asyncio.gather(*(client.data("B1", ONE, id=client.world.id("Fan", name)) for name in names * 3))
+
+    assert len(client.statements) < len(found)
+    assert found[: len(names)] == [await plain.data("B1", ONE, id=client.world.id("Fan", name)) for name in names]
+
+
+async def test_those_who_are_read_together_see_what_each_may_see(client: Client) -> None:
+    """The same ids at the same time, by callers with different rights."""
+    every = [client.world.id("Fan", name) for name in client.world.fans]
+    callers = {"HQ1": "g1", "B1": "g1/b1", "B2": "g1/b2", "D1": "g1/b1/d1", "D11": "g1/b1/d11", "G2": "g2"}
+    for _ in range(2):
+        asked = [(who, fan) for fan in every for who in callers]
+        answers = await asyncio.gather(*(client.ask(who, ONE, id=fan) for who, fan in asked))
+
+        for who, node in callers.items():
+            shown = {
+                fan for (caller, fan), answer in zip(asked, answers, strict=True)
+                if caller == who and answer["data"]["fan"] is not None
+            }  # fmt: skip
+            assert shown == client.world.fans_below(node), who
+
+
+async def test_a_fan_who_is_moved_away_is_not_shown_by_a_read_that_comes_after(client: Client) -> None:
+    fan, fans = client.world.fans["g1/b1/d1#1"], table_of(Fan)
+    assert await client.codes("D1", ONE, id=client.world.id("Fan", "g1/b1/d1#1")) == []
+
+    async with client.world.services.database.writing(EVERYTHING) as session:
+        moved = {"dealer_id": client.world.nodes["g1/b1/d11"], "store_id": None}
+        await session.execute(update(fans).where(fans.c.id == fan).values(**moved))
+
+    assert await client.codes("D1", ONE, id=client.world.id("Fan", "g1/b1/d1#1")) == ["NOT_FOUND"]
+
+
+async def test_a_caller_whose_right_ends_is_refused_by_the_next_request(client: Client) -> None:
+    await make_role(client.world, "PEEK", fan__read="allow", tag__read="allow")
+    await hire(client.world, "PEEKER", ("PEEK", "g1/b1"))
+    query = "{ fans(first: 5) { nodes { id tags { name } } } }"
+    assert (await ahead(client, "PEEKER", query))["fans"]["nodes"]
+
+    await make_role(client.world, "BLIND", tag__read="deny")
+    await give(client.world, "PEEKER", "BLIND", "g1/b1/d1")
+
+    plain = await client.data("PEEKER", query)
+    for fan in plain["fans"]["nodes"]:
+        dealt = fan["id"] in client.world.fans_below("g1/b1/d1")
+        assert (fan["tags"] == []) == dealt
+
+
+async def test_every_currency_and_every_odd_weight_is_written_as_python_writes_it(
+    client: Client, plain: Client
+) -> None:
+    fans, orders, fan_tags = table_of(Fan), table_of(Order), table_of(FanTag)
+    own = [number for name, number in client.world.fans.items() if name.startswith("g1/b1/")]
+    usual = (0.1, 1.0, 1.5, 0.30000000000000004, 123456789.125, 999999999999999.0, 0.0001, -2.5, -0.0, 3.0)
+    currencies = ["CNY", "USD", *EXPONENTS]
+    for place, weight in enumerate(usual):
+        async with client.world.services.database.writing(EVERYTHING) as session:
+            await session.execute(update(fan_tags).where(fan_tags.c.fan_id.in_(own)).values(weight=weight))
+            money = {"currency": currencies[place % len(currencies)]}
+            await session.execute(update(fans).where(fans.c.id.in_(own)).values(spend=10**place + 5, **money))
+            await session.execute(update(orders).where(orders.c.fan_id.in_(own)).values(amount=7 * 10**place, **money))
+        assert await ahead(client, "B1", WHOLE, first=3) == await plain.data("B1", WHOLE, first=3), weight
+
+
+@pytest.mark.parametrize("weight", [1e-7, 1e15, 1e16, 1e21, 1e300, -1e16])
+async def test_what_postgresql_writes_otherwise_is_left_to_the_reference(
+    client: Client, plain: Client, weight: float
+) -> None:
+    fan_tags = table_of(FanTag)
+    async with client.world.services.database.writing(EVERYTHING) as session:
+        await session.execute(update(fan_tags).values(weight=weight))
+    query = "{ fans(first: 5) { nodes { tags { weight } } } }"
+
+    assert await client.data("B1", query) == await plain.data("B1", query)
+
+
+async def test_a_fan_with_nothing_and_a_page_with_nobody(client: Client, plain: Client) -> None:
+    async with client.world.services.database.writing(EVERYTHING) as session:
+        await session.execute(table_of(FanTag).delete())
+    query = (
+        "query($f: FanFilterInput) { fans(first: 5, filter: $f) { nodes { tags { name } } pageInfo { endCursor } } }"
+    )
+
+    for asked in (None, {"city": "nowhere"}):
+        assert await ahead(client, "B1", query, f=asked) == await plain.data("B1", query, f=asked)
+
+
+async def test_what_is_asked_once_is_not_compiled_and_what_comes_back_is(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "SIGHTINGS", 2)
+    query = "query($after: String) { fans(first: 2, after: $after) { nodes { id } pageInfo { endCursor } } }"
+    shown = []
+    cursor = None
+    for _ in range(4):
+        client.statements.clear()
+        found = (await client.data("B1", query, after=cursor))["fans"]
+        shown.append((cursor is not None, any("WITH page AS" in text for text in client.statements)))
+        cursor = found["pageInfo"]["endCursor"]
+
+    assert shown == [(False, False), (True, False), (True, True), (True, True)]
+
+
+async def test_statements_are_kept_up_to_a_number() -> None:
+    store = kept.Kept(most=3)
+    for n in range(10):
+        store.find(n, lambda: None)
+
+    built: list[int] = []
+    for n in (9, 8, 7, 0):
+        store.find(n, lambda n=n: built.append(n))  # type: ignore[misc]
+
+    assert built == [0]

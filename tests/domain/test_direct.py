@@ -1,0 +1,127 @@
+"""Statements in one round trip (T13, T15): the walls they raise, what is left of them, and connections that break."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import Select, func, literal, select, text
+
+from domain.direct import Direct, prepare
+from domain.errors import Timeout, Unavailable
+from domain.fans.models import Fan
+from domain.orders.models import Order
+from domain.scope import NOTHING, Scope, TenantSet
+from domain.tables import table_of
+from domain.tags.models import FanTag, Tag
+from tests.world import World
+
+pytestmark = pytest.mark.postgresql
+
+fans, orders, fan_tags, tags = table_of(Fan), table_of(Order), table_of(FanTag), table_of(Tag)
+
+
+@pytest_asyncio.fixture
+async def direct(world: World) -> AsyncIterator[Direct]:
+    """Yield connections of one place, with a short limit on statements."""
+    made = Direct(world.services.database.url, size=1, settings={"statement_timeout": "300ms", "jit": "off"})
+    yield made
+    await made.close()
+
+
+def reaching(nodes: TenantSet) -> Scope:
+    """Return a scope that may read everything at these nodes."""
+    return Scope("test", None, {"fan:read": nodes})
+
+
+async def ids(direct: Direct, scope: Scope, statement: Select[tuple[int]]) -> set[int]:
+    """Return the numbers a statement finds."""
+    return {row[0] for row in await direct.fetch(scope, prepare(statement), {})}
+
+
+async def test_a_statement_without_any_predicate_shows_what_the_walls_let_through(world: World, direct: Direct) -> None:
+    brand, other = world.nodes["g1/b1"], world.nodes["g1/b2"]
+    own = {number for name, number in world.fans.items() if name.startswith("g1/b1/")}
+    dealer = {number for name, number in world.fans.items() if name.startswith("g1/b1/d1#")}
+
+    for nodes, seen in (
+        (TenantSet(brands=frozenset({brand})), own),
+        (TenantSet(dealers=frozenset({world.nodes["g1/b1/d1"]})), dealer),
+        (NOTHING, set[int]()),
+        (TenantSet(everything=True), set(world.fans.values())),
+    ):
+        assert await ids(direct, reaching(nodes), select(fans.c.id)) == seen
+        assert await ids(direct, reaching(nodes), select(orders.c.fan_id)) == seen
+    foreign = TenantSet(brands=frozenset({other}))
+    assert await ids(direct, reaching(foreign), select(fans.c.id).where(fans.c.brand_id == brand)) == set()
+
+
+async def test_the_walls_stand_before_any_row_is_read_however_the_statement_is_put_together(
+    world: World, direct: Direct
+) -> None:
+    """Common tables, sub-selects in the list and in the condition, joins, aggregates and a sort, planned both ways."""
+    scope = reaching(TenantSet(brands=frozenset({world.nodes["g1/b1"]})))
+    own = {number for name, number in world.fans.items() if name.startswith("g1/b1/")}
+    page = select(fans).order_by(fans.c.id).limit(1000).cte("page")
+    carried = select(fan_tags.c.fan_id, func.count().label("n")).join(tags, tags.c.id == fan_tags.c.tag_id)
+    grouped = carried.where(fan_tags.c.fan_id.in_(select(page.c.id))).group_by(fan_tags.c.fan_id).cte("grouped")
+    newest = select(func.max(orders.c.id)).where(orders.c.fan_id == page.c.id).scalar_subquery()
+    statement = (
+        select(page.c.id, grouped.c.n, newest)
+        .select_from(page.outerjoin(grouped, grouped.c.fan_id == page.c.id))
+        .order_by(page.c.id.desc())
+    )
+
+    prepared = prepare(statement)
+    readings = [await direct.fetch(scope, prepared, {}) for _ in range(12)]  # from the sixth on by the general plan
+
+    assert {row[0] for row in readings[0]} == own
+    assert all(row[1] is not None and row[2] is not None for row in readings[0])
+    assert all(reading == readings[0] for reading in readings)
+
+
+async def test_nothing_of_a_callers_walls_is_left_on_the_connection(world: World, direct: Direct) -> None:
+    everything = reaching(TenantSet(everything=True))
+    assert await ids(direct, everything, select(fans.c.id))
+
+    bare = await direct._run("SELECT (SELECT count(*) FROM fans), current_setting('app.everything', true)", ())
+
+    assert [tuple(row) for row in bare] == [(0, "")]
+
+
+async def test_a_request_that_is_stopped_leaves_no_answer_for_the_next_one(direct: Direct) -> None:
+    scope = reaching(NOTHING)
+    slow = prepare(select(literal(7), func.pg_sleep(0.2)))
+    waiting = asyncio.ensure_future(direct.fetch(scope, slow, {}))
+    await asyncio.sleep(0.05)
+
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    assert await ids(direct, scope, select(literal(8))) == {8}
+
+
+async def test_what_goes_wrong_is_a_refusal_and_the_connection_after_it_holds(world: World, direct: Direct) -> None:
+    scope = reaching(NOTHING)
+    with pytest.raises(Timeout):
+        await direct.fetch(scope, prepare(select(literal(1), func.pg_sleep(2))), {})
+    assert await ids(direct, scope, select(literal(1))) == {1}
+
+    own = (await direct._run("SELECT pg_backend_pid()", ()))[0][0]
+    async with world.services.database.engine.connect() as other:
+        await other.execute(text("SELECT pg_terminate_backend(:own)"), {"own": own})
+    await asyncio.sleep(0.1)
+    assert await ids(direct, scope, select(literal(2))) == {2}
+
+    nowhere = Direct(world.services.database.url.set(port=9), size=1, settings={})
+    with pytest.raises(Unavailable):
+        await ids(nowhere, scope, select(literal(3)))
+
+
+async def test_more_callers_than_connections_wait_for_their_turn(direct: Direct) -> None:
+    scope = reaching(NOTHING)
+
+    found = await asyncio.gather(*(ids(direct, scope, select(literal(n), func.pg_sleep(0.005))) for n in range(20)))
+
+    assert found == [{n} for n in range(20)]
