@@ -6,7 +6,7 @@ from typing import Any
 from graphql import GraphQLList, GraphQLNonNull, get_nullable_type
 from graphql.execution.values import VariableValues, get_argument_values
 from sqlalchemy import CTE, ColumnElement, FromClause, Select, Text, any_, func, literal_column, select
-from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.reads import Among
 from schema.lookahead.selection import Asked, Selection
@@ -70,19 +70,17 @@ class Writer:
         owner = rows.selected_columns[among.owner]
         readable = among.readable(scope, row)
         if row is not self._page:
-            own = rows.where(owner == row.c.id, readable).correlate(row).subquery()
-            return _listed(select(self._first(among, own, below, first)).select_from(own).scalar_subquery())
+            own = rows.where(owner == row.c.id, readable).order_by(*among.order).limit(first).correlate(row).subquery()
+            written = joined(self._object(below, own.c, own))
+            return _listed(select(func.string_agg(written, constant(","))).select_from(own).scalar_subquery())
         owners = select(row.c.id).where(readable).scalar_subquery()
-        own = rows.where(owner == any_(func.array(owners))).subquery()
-        whole = select(own.c[among.owner].label("owner"), self._first(among, own, below, first).label("written"))
+        # sorted once for all owners: an aggregate that sorts would begin a sort for each of them
+        own = rows.where(owner == any_(func.array(owners))).order_by(owner, *among.order).subquery()
+        every = func.array_agg(joined(self._object(below, own.c, own)), type_=ARRAY(Text))[1:first]
+        whole = select(own.c[among.owner].label("owner"), func.array_to_string(every, constant(",")).label("written"))
         grouped = whole.group_by(own.c[among.owner]).cte(f"grouped_{len(self.grouped)}")
         self.grouped.append((grouped, grouped.c.owner == row.c.id))
         return _listed(grouped.c.written)
-
-    def _first(self, among: Among, own: FromClause, below: Selection, first: int) -> ColumnElement[str]:
-        order = [_same(own, column) for column in among.order]
-        written = aggregate_order_by(joined(self._object(below, own.c, own)), *order)
-        return func.array_to_string(func.array_agg(written, type_=ARRAY(Text))[1:first], constant(","))
 
 
 def page_statement(
@@ -104,10 +102,3 @@ def _column(columns: Columns, name: str) -> ColumnElement[Any]:
         return columns[name]  # type: ignore[no-any-return]
     except KeyError:
         raise NotInSql(name) from None
-
-
-def _same(rows: FromClause, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return a column of the order, with its direction, as the sub-select has it."""
-    inner = getattr(column, "element", None)
-    found = rows.c[str((column if inner is None else inner).key)]
-    return found if inner is None else found.desc()
