@@ -25,7 +25,7 @@ from server.http.request import Request
 from server.http.throttle import Rate
 from server.runtime import Runtime
 from server.settings import Settings
-from server.telemetry import write_line
+from server.telemetry import RequestLines, to_stderr
 from server.worker import work
 
 STAFF_PAGE, SERVICE_PAGE = 100, 1000
@@ -108,7 +108,7 @@ def _endpoint(name: str, schema: strawberry.Schema, callers: _Callers, settings:
         executor=settings.executor,
         name=name,
         log_requests=settings.log_requests and logging.getLogger().isEnabledFor(logging.INFO),
-        request_lines=partial(write_line, logger="graphql") if settings.log_json else None,
+        request_lines=partial(RequestLines(to_stderr), logger="graphql") if settings.log_json else None,
     )
     return GraphQLEndpoint(schema, make_context=callers.context, describe_caller=callers.describe, options=options)
 

@@ -1,5 +1,6 @@
 """Logs are JSON lines, and nobody is called by name, number or token in them."""
 
+import asyncio
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.database import Database
 from domain.scope import system_scope
-from server.telemetry import configure_logging, places
+from server.telemetry import RequestLines, configure_logging, places
 from tests.conftest import CLUSTER, DATABASE
 from tests.server.deployed import Deployment, Server
 from tests.services import postgres
@@ -152,3 +153,22 @@ def test_what_is_named_as_private_is_not_written(own_logging: None, capsys: pyte
     assert OPENID not in json.dumps(said)
     assert failed["exception"].startswith("builtins.RuntimeError\n")
     assert PHONE not in json.dumps(failed)
+
+
+async def test_the_lines_of_requests_that_end_together_are_written_together_and_say_no_more_than_they_are_told() -> (
+    None
+):
+    written: list[bytes] = []
+    lines = RequestLines(written.append)
+
+    for number in range(3):
+        lines(event="graphql_request", caller=f"staff:{number}", errors=[])
+    assert written == []
+    await asyncio.sleep(0)
+    lines(event="graphql_request", caller="staff:9", errors=["FORBIDDEN"])
+    await asyncio.sleep(0)
+
+    found = [[json.loads(line) for line in block.splitlines()] for block in written]
+    assert [[line["caller"] for line in block] for block in found] == [["staff:0", "staff:1", "staff:2"], ["staff:9"]]
+    assert set(found[0][0]) == {"event", "caller", "errors", "level", "timestamp"}
+    assert found[0][0]["timestamp"].endswith("Z")
