@@ -18,6 +18,8 @@ from domain.sqlstates import refusal_of
 from domain.walls import wall_gate, wall_values
 
 ACQUIRE_SECONDS = 5
+# the server ends a statement sooner; this is for one that does not answer any more, for the sake of all who share it
+ANSWER_SECONDS = 7
 # a look-ahead's statement is longer than what asyncpg would keep prepared by itself
 KEPT_STATEMENT_BYTES = 256 * 1024
 _WALLS = "behind_the_walls"  # stands for the gate, whose parameters come after all others
@@ -87,7 +89,7 @@ class Direct:
     async def _run(self, text: str, parameters: Sequence[Any]) -> list[Any]:
         connection = await self._connection()
         try:
-            rows = await connection.fetch(text, *parameters)
+            rows = await connection.fetch(text, *parameters, timeout=ANSWER_SECONDS)
         except asyncpg.PostgresError:
             self._free.append(connection)
             raise

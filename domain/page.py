@@ -103,24 +103,13 @@ def after_key(columns: Sequence[ColumnElement[Any]], key: Sequence[ColumnElement
 
 
 @dataclass(frozen=True)
-class Window:
-    """A page before it is read: what reads it, at most `size + 1` rows, and how its rows become a page."""
+class Frame:
+    """Which part of which order a page is, without what reads it."""
 
-    statement: Select[Any]
     order: Sort
     size: int
     backwards: bool
-    cursor: str | None
-    counted: Select[Any]
-
-    def page(self, found: Sequence[Any]) -> Page[Any]:
-        """Return the rows that were read as a page."""
-        rows = found[: self.size]
-        if self.backwards:
-            rows = rows[::-1]
-        has_next, has_previous = self.neighbours(len(found))
-        cursors = [encode_cursor(self.order, [getattr(row, name) for name in self.key_names()]) for row in rows]
-        return Page(rows, cursors, has_next, has_previous, self.counted)
+    cursor: bool
 
     @property
     def descending(self) -> bool:
@@ -133,8 +122,29 @@ class Window:
 
     def neighbours(self, found: int) -> tuple[bool, bool]:
         """Tell whether rows follow and whether rows come before, by how many were read."""
-        more, came_from = found > self.size, self.cursor is not None
-        return (came_from, more) if self.backwards else (more, came_from)
+        more = found > self.size
+        return (self.cursor, more) if self.backwards else (more, self.cursor)
+
+    def rows(self, found: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows of the page, in the order of the list, of those that were read."""
+        kept = found[: self.size]
+        return kept[::-1] if self.backwards else kept
+
+
+@dataclass(frozen=True)
+class Window:
+    """A page before it is read: what reads it, at most a row more than its size, and what it is a part of."""
+
+    statement: Select[Any]
+    frame: Frame
+    counted: Select[Any]
+
+    def page(self, found: Sequence[Any]) -> Page[Any]:
+        """Return the rows that were read as a page."""
+        names, rows = self.frame.key_names(), self.frame.rows(found)
+        has_next, has_previous = self.frame.neighbours(len(found))
+        cursors = [encode_cursor(self.frame.order, [getattr(row, name) for name in names]) for row in rows]
+        return Page(rows, cursors, has_next, has_previous, self.counted)
 
 
 def cursor_binds(order: Sort, cursor: str, name: str) -> dict[str, Any]:
@@ -145,17 +155,16 @@ def cursor_binds(order: Sort, cursor: str, name: str) -> dict[str, Any]:
 def window(statement: Select[Any], order: Sort, args: PageArgs) -> Window:
     """Cut a window out of the statement, which must select the order's columns."""
     counted = statement
-    size, backwards = args.size(), args.last is not None
-    descending = order.descending != backwards
-    name, cursor = ("before", args.before) if backwards else ("after", args.after)
+    name, cursor = ("before", args.before) if args.last is not None else ("after", args.after)
+    frame = Frame(order, args.size(), args.last is not None, cursor is not None)
     if cursor is not None:
         values = cursor_binds(order, cursor, name).items()
         key = [
             bindparam(bound, value, column.type) for (bound, value), column in zip(values, order.columns, strict=True)
         ]
-        statement = statement.where(after_key(order.columns, key, descending=descending))
-    directed = [column.desc() if descending else column.asc() for column in order.columns]
-    return Window(statement.order_by(*directed).limit(size + 1), order, size, backwards, cursor, counted)
+        statement = statement.where(after_key(order.columns, key, descending=frame.descending))
+    directed = [column.desc() if frame.descending else column.asc() for column in order.columns]
+    return Window(statement.order_by(*directed).limit(frame.size + 1), frame, counted)
 
 
 async def read(session: AsyncSession, wanted: Window) -> Page[Any]:

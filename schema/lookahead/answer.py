@@ -1,6 +1,7 @@
 """Root fields answered by one statement: a row by its id, and a page of a list."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import orjson
@@ -12,14 +13,15 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.coalesce import Coalesced
 from domain.direct import Direct, Prepared, prepare
-from domain.page import Window, cursor_binds, encode_cursor
+from domain.page import Frame, Window, cursor_binds, encode_cursor
 from domain.scope import Scope
 from schema.bind import require
 from schema.lookahead.kept import Kept, Statement
-from schema.lookahead.selection import Asked, Collect, Reader, Selection, variables_of, written
+from schema.lookahead.selection import Asked, Collect, Reader, Selection, arguments_below, variables_of, written
 from schema.lookahead.text import NotInSql
 from schema.lookahead.write import Writer, page_statement
 
+_NUMBERS = count()
 Given = Callable[[VariableValues], dict[str, Any]]  # the arguments as the resolver takes them
 
 
@@ -42,7 +44,7 @@ class LookAhead:
         kind = OneRow if metadata.get("select") else OnePage if metadata.get("cut") else None
         try:
             below = Reader(core, collect).below(field, details) if kind else None
-            return kind(self._kept, metadata, [one.node for one in details], below) if kind and below else None
+            return kind(self._kept, metadata, details[0].node, below) if kind and below else None
         except NotInSql:
             return None
 
@@ -52,14 +54,18 @@ class _Root:
 
     changing: tuple[str, ...] = ()
 
-    def __init__(self, kept: Kept, metadata: Mapping[str, Any], nodes: list[FieldNode], below: Selection) -> None:
+    def __init__(self, kept: Kept, metadata: Mapping[str, Any], node: FieldNode, below: Selection) -> None:
         self._kept = kept
+        # kept by a number and not by itself: what was compiled must not keep a plan alive that was dropped
+        self._number = next(_NUMBERS)
         self._metadata = metadata
         self._below = below
-        everywhere = variables_of(nodes)
-        self._given = {a.name.value: a.value for a in nodes[0].arguments or () if a.name.value in self.changing}
+        # fields that merge have the same arguments
+        arguments = node.arguments or ()
+        self._given = {a.name.value: a.value for a in arguments if a.name.value in self.changing}
+        everywhere = variables_of(arguments) + variables_of(arguments_below(below))
         own = {value.name.value for value in self._given.values() if isinstance(value, VariableNode)}
-        self._left_out = {name for name in own if everywhere.count(name) == len(nodes)}
+        self._left_out = {name for name in own if everywhere.count(name) == 1}
 
     def _changed(self, variables: VariableValues) -> dict[str, Any]:
         """Return what was given for the arguments that change, but nulls."""
@@ -72,7 +78,7 @@ class _Root:
         """Return the statement for these rights, these variables and this shape of a call."""
         require(context, self._metadata["permission"])
         fixed = {name: value for name, value in variables.coerced.items() if name not in self._left_out}
-        key = (self, context.scope.digest, context.max_page, shape, orjson.dumps(fixed, default=repr))
+        key = (self._number, context.scope.digest, context.max_page, shape, orjson.dumps(fixed, default=repr))
 
         def built() -> Statement | None:
             try:
@@ -94,8 +100,8 @@ class OneRow(_Root):
 
     changing = ("id",)
 
-    def __init__(self, kept: Kept, metadata: Mapping[str, Any], nodes: list[FieldNode], below: Selection) -> None:
-        super().__init__(kept, metadata, nodes, written(below))
+    def __init__(self, kept: Kept, metadata: Mapping[str, Any], node: FieldNode, below: Selection) -> None:
+        super().__init__(kept, metadata, node, written(below))
 
     async def run(self, context: Any, given: Given, variables: VariableValues) -> orjson.Fragment | None:
         """Return the row as JSON; raise LookupError where there is none."""
@@ -134,8 +140,8 @@ class OnePage(_Root):
 
     changing = ("after", "before")
 
-    def __init__(self, kept: Kept, metadata: Mapping[str, Any], nodes: list[FieldNode], below: Selection) -> None:
-        super().__init__(kept, metadata, nodes, below)
+    def __init__(self, kept: Kept, metadata: Mapping[str, Any], node: FieldNode, below: Selection) -> None:
+        super().__init__(kept, metadata, node, below)
         self._objects: list[Selection] = []
         self._parts = [(_key(asked.key), self._part(asked)) for asked in below.asked]
 
@@ -166,12 +172,12 @@ class OnePage(_Root):
             return None
         cursors = self._changed(variables)
         statement = self._find(context, variables, tuple(cursors), lambda: self._statement(context, given, variables))
-        if statement is None or statement.window is None:
+        if statement is None or statement.frame is None:
             return None
-        window = statement.window
-        binds = [cursor_binds(window.order, cursor, name) for name, cursor in cursors.items()]
+        frame = statement.frame
+        binds = [cursor_binds(frame.order, cursor, name) for name, cursor in cursors.items()]
         rows = await direct.fetch(context.scope, statement.prepared, binds[0] if binds else {})
-        page = _Read(window, rows, len(self._objects))
+        page = _Read(frame, rows, len(self._objects))
         return orjson.Fragment(b"{%b}" % b",".join([key + part(page) for key, part in self._parts]))
 
     def _statement(self, context: Any, given: Given, variables: VariableValues) -> Statement:
@@ -179,23 +185,21 @@ class OnePage(_Root):
         if window is None:
             raise NotInSql("what has to be looked up first")
         # as a number in the text: a plan for any limit would be one for a tenth of the table
-        page = window.statement.limit(literal_column(str(window.size + 1))).cte("page")
+        page = window.statement.limit(literal_column(str(window.frame.size + 1))).cte("page")
         writer = Writer(context, variables, page)
         objects = [writer.page_object(selection) for selection in self._objects]
-        keys: list[ColumnElement[Any]] = [page.c[name] for name in window.key_names()]
-        order = [key.desc() if window.descending else key.asc() for key in keys]
-        return Statement(prepare(page_statement(writer, page, [*objects, *keys], order)), window)
+        keys: list[ColumnElement[Any]] = [page.c[name] for name in window.frame.key_names()]
+        order = [key.desc() if window.frame.descending else key.asc() for key in keys]
+        return Statement(prepare(page_statement(writer, page, [*objects, *keys], order)), window.frame)
 
 
 class _Read:
     """A page that was read: its rows in the order of the list, each its objects and then its key."""
 
-    def __init__(self, window: Window, rows: Sequence[Any], objects: int) -> None:
-        self.has_next, self.has_previous = window.neighbours(len(rows))
-        self.rows = rows[: window.size]
-        if window.backwards:
-            self.rows = self.rows[::-1]
-        self._order = window.order
+    def __init__(self, frame: Frame, found: Sequence[Any], objects: int) -> None:
+        self.has_next, self.has_previous = frame.neighbours(len(found))
+        self.rows = frame.rows(found)
+        self._order = frame.order
         self._key = objects
 
     def cursor(self, row: Any) -> str:

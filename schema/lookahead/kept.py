@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from domain.coalesce import Coalesced
 from domain.direct import Prepared
-from domain.page import Window
+from domain.page import Frame
 
 # a statement is its values and a text that it shares with all that differ in their values: about a kilobyte
 MOST = 20_000
@@ -15,10 +15,10 @@ SIGHTINGS = 2  # what is asked once is not worth compiling
 
 
 class Statement(NamedTuple):
-    """What answers a call: a page is cut from a window, rows are read together."""
+    """What answers a call: a page has a frame, rows are read together."""
 
     prepared: Prepared
-    window: Window | None = None
+    frame: Frame | None = None
     reads: Coalesced[int, bytes] | None = None
 
 

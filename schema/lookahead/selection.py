@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphql import (
+    ArgumentNode,
     FieldNode,
     GraphQLField,
     GraphQLObjectType,
@@ -85,14 +86,23 @@ def written(selection: Selection) -> Selection:
     return selection
 
 
-def variables_of(nodes: Sequence[FieldNode]) -> list[str]:
-    """Return the name of every variable in the fields, once for each place it stands in."""
+def arguments_below(selection: Selection) -> list[ArgumentNode]:
+    """Return the arguments of all fields of the selection, those that come by fragments too."""
+    found: list[ArgumentNode] = []
+    for asked in selection.asked:
+        found += asked.node.arguments or ()
+        found += arguments_below(asked.below) if asked.below else []
+    return found
+
+
+def variables_of(arguments: Sequence[ArgumentNode]) -> list[str]:
+    """Return the name of every variable in the arguments, once for each place it stands in."""
     found: list[str] = []
 
     class Names(Visitor):
         def enter_variable(self, node: Any, *_: Any) -> None:
             found.append(node.name.value)
 
-    for node in nodes:
-        visit(node, Names())
+    for argument in arguments:
+        visit(argument, Names())
     return found
