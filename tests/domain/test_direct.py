@@ -14,6 +14,7 @@ from domain.orders.models import Order
 from domain.scope import NOTHING, Scope, TenantSet
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
+from tests.services.link import linked
 from tests.world import World
 
 pytestmark = pytest.mark.postgresql
@@ -125,3 +126,23 @@ async def test_more_callers_than_connections_wait_for_their_turn(direct: Direct)
     found = await asyncio.gather(*(ids(direct, scope, select(literal(n), func.pg_sleep(0.005))) for n in range(20)))
 
     assert found == [{n} for n in range(20)]
+
+
+async def test_a_database_that_does_not_answer_any_more_is_given_up_on_and_used_again_when_it_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.direct.ANSWER_SECONDS", 0.2)
+    url, scope = world.services.database.url, reaching(NOTHING)
+    assert url.host is not None
+    assert url.port is not None
+    async with linked(url.host, url.port) as link:
+        direct = Direct(url.set(host="127.0.0.1", port=link.port), size=1, settings={"jit": "off"})
+        assert await ids(direct, scope, select(literal(1))) == {1}
+
+        await link.stall()
+        with pytest.raises(Unavailable):
+            await ids(direct, scope, select(literal(2)))
+        await link.mend()
+
+        assert await ids(direct, scope, select(literal(3))) == {3}
+        await direct.close()
