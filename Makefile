@@ -107,9 +107,9 @@ lock: ## write requirements/*.txt anew from pyproject.toml (UPGRADE=1 takes the 
 
 LOCK_OPTIONS = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(if $(UPGRADE),--upgrade)
 
-bench: dev ## run the benchmarks (bench/README.md says what they measure)
-	$(BIN)/python -m bench
+bench: dev ## run the benchmarks (bench/README.md says what they measure; WRITE=1 keeps the results there)
+	$(BIN)/python -m bench $(if $(WRITE),--write)
 
 clean: ## remove environments, caches and reports; data stays
-	rm -rf $(VENV) .lock build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
+	rm -rf $(VENV) .lock build bench/peers/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,11 @@ class Bars:
         self.lines.append(f"BAR {name}: {measured} (bar {bar}) {'holds' if holds else 'falls short'}")
         print(self.lines[-1], flush=True)
 
+    def leave(self, name: str, measured: str, bar: str, why: str) -> None:
+        """Print a bar that this run does not judge."""
+        self.lines.append(f"BAR {name}: {measured} (bar {bar}) not judged: {why}")
+        print(self.lines[-1], flush=True)
+
     def end(self) -> None:
         """Exit with 1 where a bar fell short."""
         sys.exit(1 if self.short else 0)

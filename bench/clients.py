@@ -83,10 +83,11 @@ def deployment(database: str) -> Iterator[Settings]:
         migrations.upgrade(owner)
         if database == "postgresql":
             migrations.allow(owner, postgres.APP)
-        yield Settings(_env_file=None, data_dir=folder, database_url=url, port=_free_port(), bucket_size=10**9)
+        yield Settings(_env_file=None, data_dir=folder, database_url=url, port=free_port(), bucket_size=10**9)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
     import socket  # noqa: PLC0415
 
     with socket.socket() as probe:

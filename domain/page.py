@@ -64,8 +64,13 @@ class Page(Generic[Row]):
 
 
 def encode_cursor(order: Sort, values: Sequence[Any]) -> str:
-    plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+    plain = [_written(value) if isinstance(value, datetime) else value for value in values]
     return base64.urlsafe_b64encode(orjson.dumps([order.code, *plain])).decode().rstrip("=")
+
+
+def _written(moment: datetime) -> str:
+    # the driver's own rows have the first and the last moment there is without a time zone
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).isoformat()
 
 
 def decode_cursor(order: Sort, cursor: str, name: str) -> list[Any]:

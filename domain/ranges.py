@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, literal
 
+from domain.columns import BigInt
 from domain.errors import BadInput
 from domain.ids import Int64
 from domain.inputs import said
@@ -28,8 +29,9 @@ class TimeRange:
 
 
 def within_ints(column: ColumnElement[Any], wanted: IntRange) -> list[ColumnElement[bool]]:
-    low = [] if wanted.gte is None else [column >= wanted.gte]
-    return low if wanted.lte is None else [*low, column <= wanted.lte]
+    # bound as 64 bits: a column of 32 is compared with a number it could not hold
+    low = [] if wanted.gte is None else [column >= literal(wanted.gte, BigInt)]
+    return low if wanted.lte is None else [*low, column <= literal(wanted.lte, BigInt)]
 
 
 def within_times(column: ColumnElement[Any], wanted: TimeRange) -> list[ColumnElement[bool]]:

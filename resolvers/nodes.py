@@ -45,14 +45,20 @@ class AnyId:
 class Found:
     """A row that knows which type of the API it is."""
 
-    __slots__ = ("kind", "row")
+    # names that no column has: a tag and a channel account have a `kind` of their own
+    __slots__ = ("_row", "_type_name")
 
-    def __init__(self, kind: str, row: Any) -> None:
-        self.kind = kind
-        self.row = row
+    def __init__(self, type_name: str, row: Any) -> None:
+        self._type_name = type_name
+        self._row = row
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.row, name)
+        return getattr(self._row, name)
+
+    @staticmethod
+    def type_of(found: Any) -> str:
+        """Return the name of the type of what was found."""
+        return str(found._type_name)  # noqa: SLF001 (its own)
 
 
 async def get_node(context: Context, *, id: AnyId) -> Found:

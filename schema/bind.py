@@ -20,6 +20,7 @@ from authz.viewer import Anonymous
 from domain.errors import Conflict, DomainError, Forbidden, RateLimited, Timeout, Unauthenticated, Unavailable
 from domain.reads import Among
 from resolvers.loaders import run_batch
+from resolvers.nodes import Found
 from schema import ids
 from schema.arguments import Argument, input_argument, read_arguments
 from schema.errors import UserError, user_error
@@ -182,7 +183,7 @@ class Node:
 
     @classmethod
     def resolve_type(cls, found: Any, info: Any, abstract: Any) -> str:
-        return str(found.kind)
+        return Found.type_of(found)
 
 
 def entity(description: str) -> Callable[[type], Any]:

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from uvicorn.server import HANDLED_SIGNALS
 
 from server.settings import Settings
+from server.writes import JoinedWrites
 
 
 class StoppableServer(uvicorn.Server):
@@ -46,7 +47,7 @@ def _config(settings: Settings, app: Starlette) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=JoinedWrites,
         log_config=None,
         access_log=False,
         server_header=False,

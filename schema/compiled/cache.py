@@ -62,7 +62,9 @@ class Operation:
 
     def variant(self, values: VariableValues) -> tuple[Any, ...]:
         """Return the key of the plan for these variables."""
-        return tuple([values.coerced.get(name) for name in self._switches])
+        # another operation's fragment may switch on a name that stands for something else here
+        found = [values.coerced.get(name) for name in self._switches]
+        return tuple([value if isinstance(value, bool) else None for value in found])
 
     def is_crowded(self) -> bool:
         """Tell whether to plan no more for now: who turns every switch makes a plan for one call in many only."""

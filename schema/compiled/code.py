@@ -49,8 +49,9 @@ class Source:
         required = isinstance(kind, GraphQLNonNull)
         rest = f"{convert}({v})" if required else f"None if {v} is None else {convert}({v})"
         if isinstance(inner, GraphQLEnumType) and hasattr(inner, "wrapped_cls"):
-            names = {member: inner.coerce_output_value(member) for member in inner.wrapped_cls}
-            return f"({self.name(names)}[{v}] if type({v} := {read}) is {self.name(inner.wrapped_cls)} else {rest})"
+            # by the member's own name: a member is hashed by a function in Python
+            names = self.name({member.name: inner.coerce_output_value(member) for member in inner.wrapped_cls})
+            return f"({names}[{v}._name_] if type({v} := {read}) is {self.name(inner.wrapped_cls)} else {rest})"
         if inner.name in _AS_IT_IS:
             return f"({v} if {_AS_IT_IS[inner.name].format(v=v, read=read)} else {rest})"
         return f"{convert}({read})" if required else f"(None if ({v} := {read}) is None else {convert}({v}))"

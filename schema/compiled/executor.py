@@ -50,11 +50,11 @@ class CompiledExecutor:
             self._reference, schema, document, operation_name, variables, context, hide_suggestions=hide_suggestions
         )
         plan, values = self._find(document, operation_name, variables) if schema is self._schema else (None, None)
-        if plan is None or values is None or plan.rests():
+        if plan is None or values is None or plan.rests(caller_of(context)):
             return await refer()
         if plan.mutation:
             return await refer(executor_class=plan.mutation)
-        data = await _attempt(plan, plan.query(context, values))
+        data = await _attempt(plan, context, plan.query(context, values))
         return await refer() if data is None else ExecutionResult(data, None)
 
     def _find(
@@ -95,18 +95,23 @@ class _Mutation(StrawberryGraphQLCoreExecutionContext):
 
     async def _complete(self, key: str, found: Any, plainly: Callable[[], Any]) -> Any:
         answer = value(self.plan.payloads[key], self.context_value, self.variable_values, found)
-        row = await _attempt(self.plan, answer)
+        row = await _attempt(self.plan, self.context_value, answer)
         if row is None:
             row = plainly()
         return await row if optimized_is_awaitable(row) else row
 
 
-async def _attempt(plan: Plan, answer: Awaitable[Any]) -> Any:
+async def _attempt(plan: Plan, context: Any, answer: Awaitable[Any]) -> Any:
     """Return what the plan answers, or None where it does not hold. A cancellation is no reason to try again."""
     try:
         found = await answer
-    except Exception:  # noqa: BLE001 (whatever it is, the reference finds it again and says it)
-        plan.note(held=False)
+    except Exception as error:  # noqa: BLE001 (whatever it is, the reference finds it again and says it)
+        plan.note(caller_of(context), error)
         return None
-    plan.note(held=True)
+    plan.note(caller_of(context), None)
     return found
+
+
+def caller_of(context: Any) -> str:
+    """Name who asks."""
+    return str(context.viewer.principal)

@@ -1,6 +1,7 @@
 """From an operation to a plan. graphql-core collects the fields, so merging, fragments and directives are its own."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -21,12 +22,14 @@ from graphql import (
 from graphql.execution import collect_fields as core
 from graphql.execution.values import VariableValues
 
+from domain.errors import DomainError
 from schema.compiled import complete
 from schema.compiled.arguments import Given, bind_arguments
 from schema.compiled.code import Bail
 
 MAX_FIELDS = 5_000  # of one plan
 TRIES, RETRY_CALLS, RETRY_SECONDS = 3, 16, 30.0
+MAX_CALLERS = 64  # whose refusals a plan remembers
 
 Details: TypeAlias = list[core.FieldDetails]
 PlanRoot: TypeAlias = Callable[..., Any]  # of lookahead: the statement that answers a whole root field, or None
@@ -42,6 +45,26 @@ class Root(NamedTuple):
     statement: Any
 
 
+class Falls:
+    """How often a plan fell back in a row."""
+
+    def __init__(self) -> None:
+        self._count = self._skipped = 0
+        self._last = 0.0
+
+    def add(self) -> None:
+        """Count one more."""
+        self._count += 1
+        self._last = time.monotonic()
+
+    def rests(self) -> bool:
+        """Tell whether it is not worth a try now."""
+        if self._count < TRIES:
+            return False
+        self._skipped += 1
+        return self._skipped % RETRY_CALLS != 0 and time.monotonic() - self._last < RETRY_SECONDS
+
+
 class Plan:
     """What executes an operation. One that keeps falling back rests, but for a try now and then."""
 
@@ -50,8 +73,7 @@ class Plan:
         self.roots: list[Root] = []
         self.payloads: dict[str, complete.Column] = {}  # of a mutation, which runs by an executor of its own
         self.mutation: type[Any] | None = None
-        self._falls = self._skipped = 0
-        self._fell = 0.0
+        self._falls: OrderedDict[str | None, Falls] = OrderedDict()
 
     async def query(self, context: Any, values: VariableValues) -> dict[str, Any]:
         """Return the data of a query; any exception means that the reference has to execute it."""
@@ -67,17 +89,22 @@ class Plan:
         await complete.together([answer(root) for root in self.roots])
         return data
 
-    def rests(self) -> bool:
+    def rests(self, caller: str) -> bool:
         """Tell whether this call is for the reference at once."""
-        if self._falls < TRIES:
+        if not self._falls:
             return False
-        self._skipped += 1
-        return self._skipped % RETRY_CALLS != 0 and time.monotonic() - self._fell < RETRY_SECONDS
+        return any(falls.rests() for name in (None, caller) if (falls := self._falls.get(name)) is not None)
 
-    def note(self, *, held: bool) -> None:
-        """Remember whether the plan held."""
-        self._falls = 0 if held else self._falls + 1
-        self._fell = self._fell if held else time.monotonic()
+    def note(self, caller: str, error: Exception | None) -> None:
+        """Remember whether the plan held. What a caller is refused is theirs alone; a fault is everybody's."""
+        name = caller if isinstance(error, DomainError) else None
+        if error is not None:
+            self._falls.setdefault(name, Falls()).add()
+            if len(self._falls) > MAX_CALLERS:
+                self._falls.popitem(last=False)
+        elif self._falls:
+            self._falls.pop(None, None)
+            self._falls.pop(caller, None)
 
 
 class Planner:

@@ -30,7 +30,8 @@ def joined(pieces: Iterable[str | ColumnElement[str]]) -> ColumnElement[str]:
         parts += [constant(text), piece] if text else [piece]
         text = ""
     if text:
-        parts.append(constant(text))
+        # alone it would have no type
+        parts.append(constant(text) if parts else cast(constant(text), Text))
     return reduce(lambda whole, part: whole.concat(part), parts)
 
 
@@ -75,7 +76,14 @@ def _string(column: ColumnElement[Any]) -> Pieces:
 def _moment(column: ColumnElement[Any]) -> Pieces:
     # a session's time zone is UTC; six places of a second, or none
     written = func.to_char(column, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
-    return _quoted(func.replace(written, literal_column("'.000000Z'"), literal_column("'Z'")))
+    text = func.replace(written, literal_column("'.000000Z'"), literal_column("'Z'"))
+    # the driver keeps the first and the last moment there is as infinite, of which to_char makes NULL
+    return _quoted(case((func.isfinite(column), text), else_=_error(cast(column, Text))))
+
+
+def _error(text: ColumnElement[str]) -> ColumnElement[str]:
+    """Return what fails where it is come to, and by that leaves the answer to Python."""
+    return cast(cast(text.concat(literal_column("' is for Python to write'")), Integer), Text)
 
 
 def _float(column: ColumnElement[Any]) -> Pieces:
@@ -85,9 +93,8 @@ def _float(column: ColumnElement[Any]) -> Pieces:
     # the usual comes first: a condition on each of eight thousand weights is a millisecond
     usual = (column >= least) & (column < most) & (column != func.trunc(column))
     negative = (column <= -least) & (column > -most)
-    error = cast(cast(text.concat(literal_column("' is for Python to write'")), Integer), Text)
     whens = [(usual, text), (whole & (func.abs(column) < most), text.concat(literal_column("'.0'"))), (negative, text)]
-    return [case(*whens, else_=error)]
+    return [case(*whens, else_=_error(text))]
 
 
 def _number(text: str) -> ColumnElement[float]:

@@ -39,4 +39,4 @@ async def test_plans_run_with_the_look_ahead_or_without_it(
 def test_plans_with_the_look_ahead_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SCRM_EXECUTOR", raising=False)
 
-    assert Settings(_env_file=None).executor == "look_ahead"  # type: ignore[call-arg]
+    assert Settings(_env_file=None).executor == "look_ahead"

@@ -1,0 +1,93 @@
+"""Our server with one guard taken away, to say what the guard costs: python -m bench.peers.unguarded limits.
+
+The product has no such switch, and must have none. Whatever is replaced here is replaced in this process alone.
+"""
+
+import sys
+from typing import Any
+from unittest.mock import patch
+
+from sqlalchemy import event
+
+from authz.authenticate import Authenticator
+from domain import database, walls
+from domain.scope import Scope, system_scope
+from schema.gate import Gate
+from schema.limits import Measure
+from server.commands.serving import serve
+from server.commands.settings import guarded
+from server.http import pipeline
+from server.http.throttle import Throttle
+from server.http.watchdog import Watchdog
+
+
+class _Unwatched:
+    """A guard that guards nothing."""
+
+    def __enter__(self) -> "_Unwatched":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def watch(self, receive: object) -> None:
+        """Do nothing."""
+
+
+def without_limits() -> None:
+    """Measure no document, spend no points, count no answer and watch no clock."""
+    nothing, unwatched = Measure(), _Unwatched()
+    patch.object(Gate, "measure", lambda *asked, **limits: nothing).start()
+    patch.object(Throttle, "spend", lambda *asked: None).start()
+    patch.object(Throttle, "available", lambda *asked: 0).start()
+    patch.object(Watchdog, "guard", lambda dog: unwatched).start()
+    patch.object(pipeline, "count_fields", lambda data: 0).start()
+
+
+def without_authentication() -> None:
+    """Believe every caller to be the first one."""
+    authenticate, known = Authenticator.authenticate, list[Any]()
+
+    async def believe(self: Authenticator, *asked: Any, **how: Any) -> Any:
+        if not known:
+            known.append(await authenticate(self, *asked, **how))
+        return known[0]
+
+    patch.object(Authenticator, "authenticate", believe).start()
+
+
+def without_scopes() -> None:
+    """Let every caller reach everything, with no predicate, no wall and no settings for one.
+
+    The superuser's URL must be in the settings, since row-level security binds everybody else.
+    """
+    authenticate, everywhere = Authenticator.authenticate, system_scope("bench")
+
+    async def widen(self: Authenticator, *asked: Any, **how: Any) -> tuple[Any, Scope]:
+        viewer, _ = await authenticate(self, *asked, **how)
+        return viewer, everywhere
+
+    patch.object(Authenticator, "authenticate", widen).start()
+    event.remove(database.ScopedSession, "after_begin", database._raise_walls)  # noqa: SLF001 (the wall itself)
+    # the parameters stay, and nothing is set to them
+    count = len(walls._calls(1))  # noqa: SLF001
+    patch.object(walls, "_calls", lambda first: [f"${first + number}::text" for number in range(count)]).start()
+
+
+GUARDS = {
+    "nothing": lambda: None,
+    "limits": without_limits,
+    "authentication": without_authentication,
+    "scopes": without_scopes,
+}
+
+
+def main() -> None:
+    """Serve without the guard that is named."""
+    GUARDS[sys.argv[1]]()
+    with guarded():
+        serve()
+
+
+if __name__ == "__main__":
+    main()

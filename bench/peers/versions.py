@@ -1,0 +1,45 @@
+"""What was measured with what."""
+
+import asyncio
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import asyncpg
+
+from bench.data.cluster import Filled
+from bench.peers.servers import HERE, node
+
+OURS = ("strawberry-graphql", "graphql-core", "sqlalchemy", "asyncpg", "uvicorn", "uvloop", "orjson")
+PEERS = ("postgraphile", "mercurius", "graphql-jit", "fastify", "pg")
+
+
+def of_ours(data: Filled) -> str:
+    """Return one sentence with the machine and every version our server stands on."""
+    ours = [f"{name} {importlib.metadata.version(name)}" for name in OURS]
+    versions = [f"Python {platform.python_version()}", *ours, f"PostgreSQL {asyncio.run(_postgres(data.admin_url))}"]
+    return f"{os.cpu_count()} cores ({platform.machine()}); {', '.join(versions)}."
+
+
+def of_all(data: Filled) -> str:
+    """Return the same with the versions the peers stand on."""
+    shown = subprocess.run([node(), "--version"], capture_output=True, text=True, check=True).stdout
+    peers = [f"Node {shown.strip().removeprefix('v')}", *(f"{name} {_locked(name)}" for name in PEERS)]
+    return f"{of_ours(data)} The peers: {', '.join(peers)}."
+
+
+async def _postgres(admin_url: str) -> str:
+    connection = await asyncpg.connect(admin_url)
+    try:
+        version: str = await connection.fetchval("SHOW server_version")
+        return version.split(maxsplit=1)[0]
+    finally:
+        await connection.close()
+
+
+def _locked(name: str) -> str:
+    package = json.loads((HERE / "node_modules" / Path(name) / "package.json").read_text())
+    return str(package["version"])
