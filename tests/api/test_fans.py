@@ -114,3 +114,23 @@ async def test_a_cursor_of_another_list_is_refused(client: Client) -> None:
 
     assert await client.codes("B1", LIST, first=1, after=cursor) == ["BAD_USER_INPUT"]
     assert await client.codes("B1", LIST, first=1, after="nonsense") == ["BAD_USER_INPUT"]
+
+
+async def test_a_range_beyond_what_a_column_holds_is_a_range_like_any_other(client: Client) -> None:
+    far = 2**62
+    everybody = await client.data("B1", LIST, first=10, filter={"orderCount": {"gte": -far, "lte": far}})
+    nobody = await client.data("B1", LIST, first=10, filter={"orderCount": {"gte": far}})
+
+    assert everybody["fans"]["totalCount"] == 8
+    assert nobody["fans"]["totalCount"] == 0
+
+
+async def test_a_switch_in_the_fragment_of_another_operation_is_none_of_this_one(client: Client) -> None:
+    document = """query A($v: FanFilterInput) { fans(first: 1, filter: $v) { totalCount } }
+      query B($v: Boolean!) { viewer { ...F } }
+      fragment F on Viewer { principal @include(if: $v) }"""
+    body = {"query": document, "operationName": "A", "variables": {"v": {"city": "nowhere"}}}
+
+    answer = (await client.post("B1", body)).json()
+
+    assert answer["data"] == {"fans": {"totalCount": 0}}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -183,3 +184,32 @@ async def test_statements_are_kept_up_to_a_number() -> None:
         store.find(n, lambda n=n: built.append(n))  # type: ignore[misc]
 
     assert built == [0]
+
+
+async def test_the_first_and_the_last_moment_are_shown_and_paged_past(client: Client, plain: Client) -> None:
+    """The driver keeps both as infinite, which has no text in PostgreSQL."""
+    orders, fans = table_of(Order), table_of(Fan)
+    own = sorted(number for name, number in client.world.fans.items() if name.startswith("g1/b1/"))
+    async with client.world.services.database.writing(EVERYTHING) as session:
+        extremes = (datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
+        for fan, extreme in zip(own[:2], extremes, strict=True):
+            await session.execute(update(orders).where(orders.c.fan_id == fan).values(placed_at=extreme))
+            await session.execute(update(fans).where(fans.c.id == fan).values(followed_at=extreme))
+    query = """query($after: String) { orders(first: 1, after: $after, orderBy: PLACED_AT_ASC) {
+      pageInfo { endCursor hasNextPage } nodes { number fan { followedAt lastOrders { placedAt } } } } }"""
+
+    cursor, seen = None, 0
+    while True:
+        page = (await client.data("B1", query, after=cursor))["orders"]
+        assert page == (await plain.data("B1", query, after=cursor))["orders"]
+        assert all(node["fan"]["lastOrders"] for node in page["nodes"])
+        cursor, seen = page["pageInfo"]["endCursor"], seen + 1
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+    assert seen == len(own)
+
+
+async def test_what_holds_nothing_but_names_is_written_too(client: Client, plain: Client) -> None:
+    query = "{ fans(first: 3) { nodes { __typename tags { __typename } } } }"
+
+    assert await ahead(client, "B1", query) == await plain.data("B1", query)

@@ -82,3 +82,15 @@ async def test_a_fan_without_the_graph_still_sees_themselves(client: Client) -> 
 
     assert codes(answer) == ["UNAVAILABLE"]
     assert answer["data"]["me"] == {"nickname": "粉丝 g1/b1/d1#1", "downline": None}
+
+
+async def test_what_a_row_calls_its_kind_is_not_the_type_it_is_shown_as(client: Client) -> None:
+    accounts = "{ channelAccounts(first: 1) { nodes { id kind } } tags(first: 1) { nodes { id kind } } }"
+    listed = await client.data("HQ1", accounts)
+    (account,), (tag,) = listed["channelAccounts"]["nodes"], listed["tags"]["nodes"]
+    query = """query($ids: [ID!]!) { nodes(ids: $ids) {
+      ... on ChannelAccount { id kind } ... on Tag { id tagKind: kind } } }"""
+
+    found = (await client.data("HQ1", query, ids=[account["id"], tag["id"]]))["nodes"]
+
+    assert found == [account, {"id": tag["id"], "tagKind": tag["kind"]}]
