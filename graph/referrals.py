@@ -95,8 +95,9 @@ async def downline_counts(
     """
     if not 1 <= depth <= MAX_DEPTH:
         raise ValueError(f"depth {depth} is not within 1 and {MAX_DEPTH}")
-    ids = [node_id(brand_id, fan) for fan in fan_ids]
     counts: dict[int, list[int]] = {fan: [] for fan in fan_ids}
+    # each once: a fan that is sent twice would be counted twice
+    ids = [node_id(brand_id, fan) for fan in counts]
     rows = await graph.read(DOWNLINE, {"ids": ids, "depth": depth})
     # A generation is never without the one before it, so sorted counts line up with their generations.
     for row in sorted(rows, key=lambda row: row["generation"]):
@@ -114,7 +115,7 @@ RETURN id, length(p) AS distance, x.id AS ancestor
 async def upline(graph: Graph, brand_id: int, fan_ids: Sequence[int]) -> dict[int, list[int]]:
     """Return each fan's referrer, the referrer's referrer and so on to the root, at most 60 of them."""
     ancestors: dict[int, list[int]] = {fan: [] for fan in fan_ids}
-    rows = await graph.read(UPLINE, {"ids": [node_id(brand_id, fan) for fan in fan_ids]})
+    rows = await graph.read(UPLINE, {"ids": [node_id(brand_id, fan) for fan in ancestors]})
     for row in sorted(rows, key=lambda row: row["distance"]):
         ancestors[fan_of(row["id"])].append(fan_of(row["ancestor"]))
     return ancestors
