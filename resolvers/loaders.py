@@ -1,6 +1,5 @@
 """DataLoaders derived from batch functions: siblings of one level are answered together, one value per parent."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
@@ -38,9 +37,10 @@ class Loaders:
 async def run_batch(context: Any, batch: Batch, parents: Sequence[Any], arguments: dict[str, Any]) -> Sequence[Any]:
     """Call a batch function for all parents of a level and hold it to one value per parent."""
     if len(parents) > MAX_BATCH:
-        parts = [parents[start : start + MAX_BATCH] for start in range(0, len(parents), MAX_BATCH)]
-        answers = await asyncio.gather(*(run_batch(context, batch, part, arguments) for part in parts))
-        return [value for answer in answers for value in answer]
+        answers: list[Any] = []
+        for start in range(0, len(parents), MAX_BATCH):
+            answers += await run_batch(context, batch, parents[start : start + MAX_BATCH], arguments)
+        return answers
     values = await batch(context, parents, **arguments)
     if len(values) != len(parents):
         raise AssertionError(f"{batch.__qualname__} answered {len(values)} values for {len(parents)} parents")

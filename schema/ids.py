@@ -1,6 +1,5 @@
 """Global ids: opaque text that names a kind of object and its number."""
 
-import base64
 import binascii
 import re
 
@@ -12,7 +11,7 @@ MALFORMED = "This is not an id."
 
 def encode(kind: str, number: int) -> str:
     """Return the opaque id of an object."""
-    return base64.urlsafe_b64encode(f"{kind}:{number}".encode()).decode().rstrip("=")
+    return binascii.b2a_base64(b"%b:%d" % (kind.encode(), number), newline=False).rstrip(b"=").decode()
 
 
 def decode(text: str, name: str) -> tuple[str, int]:

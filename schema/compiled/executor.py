@@ -50,7 +50,7 @@ class CompiledExecutor:
             self._reference, schema, document, operation_name, variables, context, hide_suggestions=hide_suggestions
         )
         plan, values = self._find(document, operation_name, variables) if schema is self._schema else (None, None)
-        if plan is None or values is None or plan.rests(caller_of(context)):
+        if plan is None or values is None or plan.rests(context):
             return await refer()
         if plan.mutation:
             return await refer(executor_class=plan.mutation)
@@ -106,12 +106,7 @@ async def _attempt(plan: Plan, context: Any, answer: Awaitable[Any]) -> Any:
     try:
         found = await answer
     except Exception as error:  # noqa: BLE001 (whatever it is, the reference finds it again and says it)
-        plan.note(caller_of(context), error)
+        plan.note(context, error)
         return None
-    plan.note(caller_of(context), None)
+    plan.note(context, None)
     return found
-
-
-def caller_of(context: Any) -> str:
-    """Name who asks."""
-    return str(context.viewer.principal)

@@ -89,22 +89,23 @@ class Plan:
         await complete.together([answer(root) for root in self.roots])
         return data
 
-    def rests(self, caller: str) -> bool:
+    def rests(self, context: Any) -> bool:
         """Tell whether this call is for the reference at once."""
         if not self._falls:
             return False
-        return any(falls.rests() for name in (None, caller) if (falls := self._falls.get(name)) is not None)
+        names = (None, context.viewer.principal)
+        return any(falls.rests() for name in names if (falls := self._falls.get(name)) is not None)
 
-    def note(self, caller: str, error: Exception | None) -> None:
+    def note(self, context: Any, error: Exception | None) -> None:
         """Remember whether the plan held. What a caller is refused is theirs alone; a fault is everybody's."""
-        name = caller if isinstance(error, DomainError) else None
         if error is not None:
+            name = context.viewer.principal if isinstance(error, DomainError) else None
             self._falls.setdefault(name, Falls()).add()
             if len(self._falls) > MAX_CALLERS:
                 self._falls.popitem(last=False)
         elif self._falls:
             self._falls.pop(None, None)
-            self._falls.pop(caller, None)
+            self._falls.pop(context.viewer.principal, None)
 
 
 class Planner:
