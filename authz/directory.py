@@ -96,7 +96,7 @@ class Directory:
         self, statement: Select[Any], column: Column[Any], make: Callable[[Sequence[Any]], Record]
     ) -> Callable[[Sequence[Key]], Any]:
         """Make the read of many at once; the first column of the statement is the key they are asked by."""
-        direct = self._database.direct
+        direct = self._database.callers
         among = prepare(statement.where(column == any_(bindparam("asked", None, ARRAY(column.type)))))
         one_by_one = statement.where(column.in_(bindparam("asked", expanding=True)))
 

@@ -22,6 +22,7 @@ from domain.walls import wall_settings
 
 LOCK_WAIT_SECONDS = 2
 STATEMENT_SECONDS = 5
+CALLER_CONNECTIONS = 6  # staff, services and fans, two look-ups each
 # SQLite has one writer at a time; the others wait this long for their turn.
 SQLITE_BUSY_SECONDS = 20
 
@@ -54,10 +55,13 @@ class Database:
         self._write_engine = self.engine.execution_options(writes=True)
         # PostgreSQL only: SQLite is in the process, and there are no round trips to save
         self.direct = None if self.dialect == "sqlite" else Direct(self.url, size=pool_size, settings=_SETTINGS)
+        # who is calling is asked over connections that no slow list takes
+        self.callers = self.direct and Direct(self.url, size=CALLER_CONNECTIONS, settings=_SETTINGS)
 
     async def dispose(self) -> None:
-        if self.direct is not None:
-            await self.direct.close()
+        for direct in (self.direct, self.callers):
+            if direct is not None:
+                await direct.close()
         await self.engine.dispose()
 
     @asynccontextmanager

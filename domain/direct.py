@@ -20,9 +20,16 @@ from domain.walls import wall_gate, wall_values
 ACQUIRE_SECONDS = 5
 # the server ends a statement sooner; this is for one that does not answer any more, for the sake of all who share it
 ANSWER_SECONDS = 7
-# a look-ahead's statement is longer than what asyncpg would keep prepared by itself
-KEPT_STATEMENT_BYTES = 256 * 1024
-_WALLS = "behind_the_walls"  # stands for the gate, whose parameters come after all others
+CLOSE_SECONDS = 2
+# a look-ahead's statement is longer than what asyncpg would keep prepared by itself; PostgreSQL keeps a plan of each
+KEPT_STATEMENTS, KEPT_STATEMENT_BYTES = 64, 256 * 1024
+_WALLS = "{behind the walls}"  # stands for the gate, whose parameters come after all others; no name of a query is it
+_NOT_THE_DRIVERS = {
+    "async_fallback",
+    "async_creator_fn",
+    "prepared_statement_cache_size",
+    "prepared_statement_name_func",
+}
 _DIALECT = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
@@ -51,10 +58,14 @@ class Direct:
     """
 
     def __init__(self, url: URL, *, size: int, settings: dict[str, str]) -> None:
-        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        # as the engine reads it: what stands in a URL's query is an option of the driver, or of SQLAlchemy
+        _, options = _DIALECT.create_connect_args(url)  # type: ignore[no-untyped-call]
+        self._options = {name: value for name, value in options.items() if name not in _NOT_THE_DRIVERS}
         self._settings = settings
         self._free: list[asyncpg.Connection[asyncpg.Record]] = []
         self._places = asyncio.Semaphore(size)
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def fetch(self, scope: Scope, prepared: Prepared, given: Mapping[str, Any]) -> list[Any]:
         """Return the rows, with the values given in place of those that were compiled in.
@@ -64,20 +75,30 @@ class Direct:
         values = {**prepared.values, **given}
         parameters = [values[name] for name in prepared.names]
         try:
-            await self._place()
-            try:
-                return await self._run(prepared.text, (*parameters, *wall_values(scope)))
-            finally:
-                self._places.release()
+            return await self._run(prepared.text, (*parameters, *wall_values(scope)))
         except asyncpg.PostgresError as error:
             raise refusal_of(error.sqlstate) or error from error
         except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
             raise Unavailable("The database is not available now.") from error
 
     async def close(self) -> None:
-        """Close the connections nobody uses."""
+        """Close the connections; those in use when they come back."""
+        self._closed = True
         free, self._free = self._free, []
-        await asyncio.gather(*(connection.close(timeout=ACQUIRE_SECONDS) for connection in free))
+        closing = [connection.close(timeout=ACQUIRE_SECONDS) for connection in free]
+        await asyncio.gather(*closing, *self._leaving, return_exceptions=True)
+
+    async def _run(self, text: str, parameters: Sequence[Any]) -> list[Any]:
+        await self._place()
+        connection = None
+        try:
+            connection = await self._connection()
+            rows = await connection.fetch(text, *parameters, timeout=ANSWER_SECONDS)
+        except BaseException as error:
+            self._failed(connection, error)
+            raise
+        self._give_back(connection)
+        return rows
 
     async def _place(self) -> None:
         if self._places.locked():
@@ -86,19 +107,39 @@ class Direct:
         else:
             await self._places.acquire()
 
-    async def _run(self, text: str, parameters: Sequence[Any]) -> list[Any]:
-        connection = await self._connection()
-        try:
-            rows = await connection.fetch(text, *parameters, timeout=ANSWER_SECONDS)
-        except asyncpg.PostgresError:
+    def _failed(self, connection: "asyncpg.Connection[asyncpg.Record] | None", error: BaseException) -> None:
+        if connection is None:
+            self._places.release()
+        elif isinstance(error, asyncpg.PostgresError):
+            self._give_back(connection)
+        else:
+            if isinstance(error, Exception):
+                # one that breaks or is silent is seldom alone: after a failover all are, and each would be waited for
+                free, self._free = self._free, []
+                for other in free:
+                    other.terminate()
+            self._leave(connection)
+
+    def _give_back(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        if self._closed:
+            self._leave(connection)
+        else:
             self._free.append(connection)
-            raise
-        except BaseException:
-            # cancelled, or broken: its answer may still be under way, and nobody is to read it as theirs
+            self._places.release()
+
+    def _leave(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Close it beside, and give its place away only then: its statement may still run, until it hears otherwise."""
+        task = asyncio.get_running_loop().create_task(self._end(connection))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _end(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        try:
+            await connection.close(timeout=CLOSE_SECONDS)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             connection.terminate()
-            raise
-        self._free.append(connection)
-        return rows
+        finally:
+            self._places.release()
 
     async def _connection(self) -> "asyncpg.Connection[asyncpg.Record]":
         while self._free:
@@ -106,8 +147,11 @@ class Direct:
             if not connection.is_closed():
                 return connection
         return await asyncpg.connect(
-            self._url,
-            timeout=ACQUIRE_SECONDS,
-            max_cacheable_statement_size=KEPT_STATEMENT_BYTES,
-            server_settings=self._settings,
+            **{
+                **self._options,
+                "timeout": ACQUIRE_SECONDS,
+                "statement_cache_size": KEPT_STATEMENTS,
+                "max_cacheable_statement_size": KEPT_STATEMENT_BYTES,
+                "server_settings": self._settings,
+            }
         )

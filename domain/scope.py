@@ -170,8 +170,16 @@ class Scope:
     @cached_property
     def digest(self) -> bytes:
         """Say what is allowed in 16 bytes: who has an equal digest has equal rights, whoever they are."""
-        rights = [(name, [sorted(getattr(nodes, part)) for part in _PARTS]) for name, nodes in self.permissions.items()]
+        rights = [
+            (name, nodes.everything, [sorted(getattr(nodes, part)) for part in _PARTS])
+            for name, nodes in self.permissions.items()
+        ]
         return blake2b(repr((self.group_id, sorted(rights))).encode(), digest_size=16).digest()
+
+    @cached_property
+    def breadth(self) -> int:
+        """Return how many nodes the widest list of nodes holds."""
+        return max((len(getattr(self.reach, part)) for part in _PARTS), default=0)
 
     @cached_property
     def reach(self) -> TenantSet:

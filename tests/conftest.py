@@ -49,7 +49,7 @@ hypothesis.settings.load_profile("scrm")
 
 
 # everything a test asks once is compiled as if it came often, so that the suite holds the look-ahead to what it shows
-kept.SIGHTINGS = 1
+kept.SIGHTINGS, kept.COMPILE_BURST = 1, 3_600.0
 
 
 def pytest_configure(config: pytest.Config) -> None:

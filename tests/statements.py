@@ -24,8 +24,9 @@ def statements_of(database: Database) -> Iterator[list[str]]:
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
     try:
         with ExitStack() as stack:
-            if database.direct is not None:
-                stack.enter_context(_noted(database.direct, seen))
+            for direct in (database.direct, database.callers):
+                if direct is not None:
+                    stack.enter_context(_noted(direct, seen))
             yield seen
     finally:
         event.remove(database.engine.sync_engine, "before_cursor_execute", note)

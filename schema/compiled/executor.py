@@ -1,5 +1,6 @@
 """The compiled executor: a plan once, then whole levels at a time. Whatever it cannot do, graphql-core does."""
 
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -10,9 +11,12 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from domain.errors import Timeout, Unavailable
 from schema.compiled.cache import Operation, Operations
 from schema.compiled.complete import value
 from schema.compiled.plan import Plan, Planner, PlanRoot
+
+PATIENCE_SECONDS = 1.0
 
 
 class CompiledExecutor:
@@ -103,9 +107,12 @@ class _Mutation(StrawberryGraphQLCoreExecutionContext):
 
 async def _attempt(plan: Plan, context: Any, answer: Awaitable[Any]) -> Any:
     """Return what the plan answers, or None where it does not hold. A cancellation is no reason to try again."""
+    began = time.monotonic()
     try:
         found = await answer
-    except Exception as error:  # noqa: BLE001 (whatever it is, the reference finds it again and says it)
+    except Exception as error:
+        if isinstance(error, Timeout | Unavailable) and time.monotonic() - began > PATIENCE_SECONDS:
+            raise  # what was waited for in vain is not asked for again
         plan.note(context, error)
         return None
     plan.note(context, None)

@@ -1,9 +1,11 @@
 """Root fields answered by one statement: a row by its id, and a page of a list."""
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from itertools import count
 from typing import Any
 
+import asyncpg
 import orjson
 from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLSchema, NullValueNode, VariableNode
 from graphql.execution.collect_fields import FieldDetails
@@ -13,15 +15,27 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.coalesce import Coalesced
 from domain.direct import Direct, Prepared, prepare
+from domain.errors import DomainError
 from domain.page import Frame, Window, cursor_binds, encode_cursor
 from domain.scope import Scope
 from schema.bind import require
 from schema.lookahead.kept import Kept, Statement
-from schema.lookahead.selection import Asked, Collect, Reader, Selection, arguments_below, variables_of, written
+from schema.lookahead.selection import (
+    Asked,
+    Collect,
+    Reader,
+    Selection,
+    arguments_below,
+    relations_below,
+    variables_of,
+    written,
+)
 from schema.lookahead.text import NotInSql
 from schema.lookahead.write import Writer, page_statement
 
 _NUMBERS = count()
+# beyond these a statement costs more to make, to keep and to plan than it saves
+MAX_RELATIONS, MAX_TEXT, MAX_VARIABLE_BYTES, MAX_BREADTH = 16, 32_000, 4_000, 100
 Given = Callable[[VariableValues], dict[str, Any]]  # the arguments as the resolver takes them
 
 
@@ -44,6 +58,8 @@ class LookAhead:
         kind = OneRow if metadata.get("select") else OnePage if metadata.get("cut") else None
         try:
             below = Reader(core, collect).below(field, details) if kind else None
+            if below is not None and relations_below(below) > MAX_RELATIONS:
+                return None
             return kind(self._kept, metadata, details[0].node, below) if kind and below else None
         except NotInSql:
             return None
@@ -65,7 +81,8 @@ class _Root:
         self._given = {a.name.value: a.value for a in arguments if a.name.value in self.changing}
         everywhere = variables_of(arguments) + variables_of(arguments_below(below))
         own = {value.name.value for value in self._given.values() if isinstance(value, VariableNode)}
-        self._left_out = {name for name in own if everywhere.count(name) == 1}
+        # what the statement is compiled for: all that stands here and below, but what is bound at each call
+        self._fixed = sorted(name for name in set(everywhere) if name not in own or everywhere.count(name) > 1)
 
     def _changed(self, variables: VariableValues) -> dict[str, Any]:
         """Return what was given for the arguments that change, but nulls."""
@@ -77,14 +94,19 @@ class _Root:
     ) -> Statement | None:
         """Return the statement for these rights, these variables and this shape of a call."""
         require(context, self._metadata["permission"])
-        fixed = {name: value for name, value in variables.coerced.items() if name not in self._left_out}
-        key = (self._number, context.scope.digest, context.max_page, shape, orjson.dumps(fixed, default=repr))
+        fixed = {name: variables.coerced[name] for name in self._fixed if name in variables.coerced}
+        written = orjson.dumps(fixed, default=repr)
+        if len(written) > MAX_VARIABLE_BYTES or context.scope.breadth > MAX_BREADTH:
+            return None
+        digest = blake2b(written, digest_size=16).digest()
+        key = (self._number, context.scope.digest, context.max_page, shape, digest)
 
         def built() -> Statement | None:
             try:
-                return build()
-            except NotInSql:
-                return None
+                made = build()
+            except (NotInSql, DomainError):
+                return None  # whoever answers in another way says what is wrong
+            return made if len(made.prepared.text) <= MAX_TEXT else None
 
         return self._kept.find(key, built)
 
@@ -104,17 +126,18 @@ class OneRow(_Root):
         super().__init__(kept, metadata, node, written(below))
 
     async def run(self, context: Any, given: Given, variables: VariableValues) -> orjson.Fragment | None:
-        """Return the row as JSON; raise LookupError where there is none."""
+        """Return the row as JSON, or None where there is none to be written."""
         direct = context.services.database.direct
         if direct is None:
             return None
         statement = self._find(context, variables, None, lambda: self._statement(context, variables))
         if statement is None or statement.reads is None:
             return None
-        found = await statement.reads.load(self._metadata["own_id"](self._changed(variables)))
-        if found is None:
-            raise LookupError
-        return orjson.Fragment(found)
+        try:
+            found = await statement.reads.load(self._metadata["own_id"](self._changed(variables)))
+        except asyncpg.DataError:
+            return None  # a value that PostgreSQL writes otherwise
+        return None if found is None else orjson.Fragment(found)
 
     def _statement(self, context: Any, variables: VariableValues) -> Statement:
         rows = self._metadata["select"](context.scope)
@@ -176,7 +199,10 @@ class OnePage(_Root):
             return None
         frame = statement.frame
         binds = [cursor_binds(frame.order, cursor, name) for name, cursor in cursors.items()]
-        rows = await direct.fetch(context.scope, statement.prepared, binds[0] if binds else {})
+        try:
+            rows = await direct.fetch(context.scope, statement.prepared, binds[0] if binds else {})
+        except asyncpg.DataError:
+            return None  # a value that PostgreSQL writes otherwise
         page = _Read(frame, rows, len(self._objects))
         return orjson.Fragment(b"{%b}" % b",".join([key + part(page) for key, part in self._parts]))
 

@@ -1,5 +1,6 @@
-"""Compiled statements, kept by what they were compiled for."""
+"""Compiled statements, kept by what they were compiled for, and no more work than is worth it."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
@@ -8,10 +9,12 @@ from domain.coalesce import Coalesced
 from domain.direct import Prepared
 from domain.page import Frame
 
-# a statement is its values and a text that it shares with all that differ in their values: about a kilobyte
-MOST = 20_000
-MOST_TEXTS = 1_000
+MOST_BYTES = 64 * 1024 * 1024
+STATEMENT_BYTES = 8_000  # measured, for a small one beside its text
+ASKED = 10_000  # keys of 100 bytes
 SIGHTINGS = 2  # what is asked once is not worth compiling
+# compiling takes milliseconds, in which nobody else is served: a twentieth of the time, and half a second at once
+COMPILE_SHARE, COMPILE_BURST = 0.05, 0.5
 
 
 class Statement(NamedTuple):
@@ -23,13 +26,14 @@ class Statement(NamedTuple):
 
 
 class Kept:
-    """What was compiled, and how often what was not compiled yet was asked for."""
+    """What was compiled, up to a number of bytes, and how often what was not compiled yet was asked for."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int = MOST_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._kept: OrderedDict[Hashable, Statement | None] = OrderedDict()
-        self._texts: dict[str, str] = {}
         self._asked: OrderedDict[Hashable, int] = OrderedDict()
+        self._budget, self._at = COMPILE_BURST, time.monotonic()
 
     def find(self, key: Hashable, build: Callable[[], Statement | None]) -> Statement | None:
         """Return the statement of a key, or None where there is none (yet)."""
@@ -37,21 +41,33 @@ class Kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         sightings = self._asked.pop(key, 0) + 1
-        if sightings < SIGHTINGS:
-            _add(self._asked, key, sightings, self._most)
+        if sightings < SIGHTINGS or not self._may_compile():
+            self._asked[key] = sightings
+            if len(self._asked) > ASKED:
+                self._asked.popitem(last=False)
             return None
-        made = build()
-        _add(self._kept, key, made and self._shared(made), self._most)
-        return self._kept[key]
+        began = time.monotonic()
+        try:
+            return self._keep(key, build())
+        finally:
+            self._budget -= time.monotonic() - began
 
-    def _shared(self, made: Statement) -> Statement:
-        if len(self._texts) >= MOST_TEXTS:
-            self._texts.clear()
-        prepared = made.prepared
-        return made._replace(prepared=prepared._replace(text=self._texts.setdefault(prepared.text, prepared.text)))
+    def _may_compile(self) -> bool:
+        now = time.monotonic()
+        self._budget = min(self._budget + (now - self._at) * COMPILE_SHARE, COMPILE_BURST)
+        self._at = now
+        return self._budget > 0
+
+    def _keep(self, key: Hashable, made: Statement | None) -> Statement | None:
+        self._kept[key] = made
+        self._bytes += _size(made)
+        while self._bytes > self._max_bytes:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+        return made
 
 
-def _add(kept: "OrderedDict[Hashable, Any]", key: Hashable, value: Any, most: int) -> None:
-    kept[key] = value
-    if len(kept) > most:
-        kept.popitem(last=False)
+def _size(made: Statement | None) -> int:
+    if made is None:
+        return 500
+    values: Any = made.prepared.values.values()
+    return STATEMENT_BYTES + len(made.prepared.text) + sum(len(one) for one in values if isinstance(one, str | bytes))

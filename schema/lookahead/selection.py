@@ -95,6 +95,12 @@ def arguments_below(selection: Selection) -> list[ArgumentNode]:
     return found
 
 
+def relations_below(selection: Selection) -> int:
+    """Count the relations of the selection: each is a sub-select, or a join."""
+    relates = sum(1 for asked in selection.asked if asked.bound is not None and "level" in asked.bound.metadata)
+    return relates + sum(relations_below(asked.below) for asked in selection.asked if asked.below)
+
+
 def variables_of(arguments: Sequence[ArgumentNode]) -> list[str]:
     """Return the name of every variable in the arguments, once for each place it stands in."""
     found: list[str] = []

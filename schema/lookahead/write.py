@@ -52,6 +52,8 @@ class Writer:
     def _relation(self, asked: Asked, below: Selection, row: FromClause) -> Pieces:
         field, metadata = asked.field, asked.bound.metadata
         assert field is not None
+        if not field.args.keys() <= {"first"}:
+            raise NotInSql(asked.key)  # others would have to be converted as strawberry does
         given = metadata["admit"](self._context, get_argument_values(field, asked.node, self._variables))
         if metadata["among"] is not None:
             return self._among(metadata["among"], below, row, **given)
@@ -86,7 +88,7 @@ class Writer:
 def page_statement(
     writer: Writer, page: CTE, written: Sequence[ColumnElement[Any]], order: Sequence[ColumnElement[Any]]
 ) -> Select[Any]:
-    """Return the statement of a page whose rows are written so, behind the walls."""
+    """Return the statement of a page whose rows are written so."""
     source: Any = page
     for grouped, belongs in writer.grouped:
         source = source.outerjoin(grouped, belongs)

@@ -1,6 +1,7 @@
 """Root fields answered by one statement of PostgreSQL: what they show, to whom, and when they are not used."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -174,8 +175,8 @@ async def test_what_is_asked_once_is_not_compiled_and_what_comes_back_is(
     assert shown == [(False, False), (True, False), (True, True), (True, True)]
 
 
-async def test_statements_are_kept_up_to_a_number() -> None:
-    store = kept.Kept(most=3)
+async def test_statements_are_kept_up_to_a_number_of_bytes() -> None:
+    store = kept.Kept(max_bytes=1_500)
     for n in range(10):
         store.find(n, lambda: None)
 
@@ -184,6 +185,39 @@ async def test_statements_are_kept_up_to_a_number() -> None:
         store.find(n, lambda n=n: built.append(n))  # type: ignore[misc]
 
     assert built == [0]
+
+
+async def test_compiling_takes_a_share_of_the_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(kept, "COMPILE_BURST", 0.5)
+    store, built = kept.Kept(), []
+
+    def build() -> None:
+        now[0] += 0.2
+        built.append(now[0])
+
+    for n in range(100):
+        store.find(n, build)
+    assert len(built) == 3  # half a second at once
+    now[0] += 10.0
+    for n in range(100, 200):
+        store.find(n, build)
+    assert len(built) == 6
+
+
+async def test_what_is_too_much_for_one_statement_is_answered_in_another_way(client: Client, plain: Client) -> None:
+    many = " ".join(f"o{n}: lastOrders(first: 1) {{ number }}" for n in range(17))
+    for query in (f"{{ fans(first: 3) {{ nodes {{ id {many} }} }} }}", "{ fans(first: 2) { nodes { a: id } } }"):
+        client.statements.clear()
+        assert await client.data("B1", query) == await plain.data("B1", query)
+        assert any("WITH page AS" in text for text in client.statements) == ("lastOrders" not in query)
+
+
+async def test_no_name_of_a_query_is_taken_for_the_place_of_the_walls(client: Client, plain: Client) -> None:
+    query = "{ fans(first: 2) { nodes { behind_the_walls: id walls: nickname } } }"
+
+    assert await ahead(client, "B1", query) == await plain.data("B1", query)
 
 
 async def test_the_first_and_the_last_moment_are_shown_and_paged_past(client: Client, plain: Client) -> None:

@@ -103,6 +103,52 @@ async def test_a_request_that_is_stopped_leaves_no_answer_for_the_next_one(direc
     assert await ids(direct, scope, select(literal(8))) == {8}
 
 
+async def test_those_who_hang_up_leave_no_more_statements_running_than_there_are_places(world: World) -> None:
+    direct, scope = Direct(world.services.database.url, size=2, settings={"jit": "off"}), reaching(NOTHING)
+    slow = prepare(select(literal("a slow one"), func.pg_sleep(20)))
+    for _ in range(10):
+        leaving = [asyncio.ensure_future(direct.fetch(scope, slow, {})) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        for one in leaving:
+            one.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+
+    assert await ids(direct, scope, select(literal(1))) == {1}
+    await direct.close()
+    async with world.services.database.engine.connect() as other:
+        running = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(%'")
+        active = (await other.execute(running.execution_options())).scalar_one()
+    assert active <= 1  # this one
+
+
+async def test_options_in_the_databases_url_are_the_drivers(world: World) -> None:
+    url = world.services.database.url.update_query_dict({"ssl": "disable", "prepared_statement_cache_size": "50"})
+    direct = Direct(url, size=1, settings={"jit": "off"})
+
+    assert await ids(direct, reaching(NOTHING), select(literal(1))) == {1}
+    await direct.close()
+
+
+async def test_after_one_connection_was_silent_the_others_are_not_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.direct.ANSWER_SECONDS", 0.5)
+    url, scope = world.services.database.url, reaching(NOTHING)
+    assert url.host is not None
+    assert url.port is not None
+    async with linked(url.host, url.port) as link:
+        direct = Direct(url.set(host="127.0.0.1", port=link.port), size=5, settings={"jit": "off"})
+        await asyncio.gather(*(ids(direct, scope, select(literal(n), func.pg_sleep(0.1))) for n in range(5)))
+
+        await link.stall()
+        with pytest.raises(Unavailable):
+            await ids(direct, scope, select(literal(1)))
+        await link.mend()
+        async with asyncio.timeout(0.4):
+            assert await ids(direct, scope, select(literal(2))) == {2}
+        await direct.close()
+
+
 async def test_what_goes_wrong_is_a_refusal_and_the_connection_after_it_holds(world: World, direct: Direct) -> None:
     scope = reaching(NOTHING)
     with pytest.raises(Timeout):
