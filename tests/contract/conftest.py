@@ -1,0 +1,3 @@
+from tests.fixtures import plain_settings
+
+__all__ = ["plain_settings"]
