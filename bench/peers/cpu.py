@@ -1,6 +1,7 @@
 """CPU seconds of processes, from /proc: they hardly move with what else the machine does. Elsewhere there are none."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -51,9 +52,9 @@ def _family(pid: int) -> list[int]:
     while left:
         member = left.pop()
         found.append(member)
-        for thread in (PROC / str(member) / "task").glob("*/children"):
-            try:
-                left += [int(child) for child in thread.read_text().split()]
-            except OSError:
-                continue
+        # one that ends while it is looked at had no children worth counting
+        with suppress(OSError):
+            for thread in (PROC / str(member) / "task").glob("*/children"):
+                with suppress(OSError):
+                    left += [int(child) for child in thread.read_text().split()]
     return found
