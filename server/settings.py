@@ -45,7 +45,10 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy URL; empty for SQLite in the data directory.")
     migration_url: str = Field("", description="URL of the role that owns the tables; empty for the database URL.")
     database_pool_size: int = Field(
-        10, ge=1, le=200, description="Connections to PostgreSQL a process keeps, again as many for direct reads, and six more."
+        10,
+        ge=1,
+        le=200,
+        description="Connections to PostgreSQL a process keeps, as many again for direct reads, and six.",
     )
     graph_uri: str = Field("", description="Bolt URI of Neo4j; empty for the embedded engine.")
     graph_user: str = Field("neo4j", description="Neo4j user.")
