@@ -113,7 +113,7 @@ class Direct:
         elif isinstance(error, asyncpg.PostgresError):
             self._give_back(connection)
         else:
-            if isinstance(error, Exception):
+            if isinstance(error, OSError | TimeoutError) or (isinstance(error, Exception) and connection.is_closed()):
                 # one that breaks or is silent is seldom alone: after a failover all are, and each would be waited for
                 free, self._free = self._free, []
                 for other in free:

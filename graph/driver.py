@@ -1,10 +1,10 @@
 """The lifecycle of the graph driver, and the two ways to use it: read and write."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, LiteralString, Self, TypeVar
 
@@ -52,6 +52,7 @@ class Graph:
         self._auth = auth
         self._database = database
         self._breaker = Breaker()
+        self._left: set[asyncio.Task[Any]] = set()
 
     @classmethod
     def connect(cls, uri: str, auth: tuple[str, str], database: str) -> Self:
@@ -70,6 +71,8 @@ class Graph:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._left:
+            await asyncio.wait(self._left, timeout=READ_SECONDS)
         await self._driver.close()
 
     async def read(
@@ -80,16 +83,8 @@ class Graph:
         `timeout` is in seconds. Raises GraphUnavailable, and GraphWriteRefused for text that writes.
         """
         require_reading(cypher)
-        async with (
-            self._guarded(timeout),
-            self._driver.session(
-                database=self._database,
-                default_access_mode=READ_ACCESS,
-                initial_retry_delay=FIRST_RETRY_SECONDS,
-                max_transaction_retry_time=READ_RETRY_SECONDS,
-            ) as session,
-        ):
-            return await session.execute_read(_rows, cypher, parameters or {})
+        async with self._guarded(timeout):
+            return await self._in_session(READ_ACCESS, READ_RETRY_SECONDS, lambda run: run(cypher, parameters or {}))
 
     async def write(
         self, cypher: LiteralString, parameters: Mapping[str, Any] | None = None, *, timeout: float = WRITE_SECONDS
@@ -107,27 +102,60 @@ class Graph:
         idempotent. `timeout` is in seconds. Raises as `write` does.
         """
         async with self._guarded(timeout):
+            once = partial(self._in_session, WRITE_ACCESS, WRITE_RETRY_SECONDS, work)
             for attempt in range(WRITE_TRIES - 1):
                 try:
-                    return await self._transact_once(work)
+                    return await once()
                 except ConstraintError:
                     # The embedded engine tells the loser of a race at commit; run again it finds the winner's row.
                     await asyncio.sleep(random.random() * FIRST_RETRY_SECONDS * 2**attempt)  # noqa: S311
-            return await self._transact_once(work)
+            return await once()
 
-    async def _transact_once(self, work: Work[T]) -> T:
+    async def _in_session(self, access: str, retry_seconds: float, work: Work[T]) -> T:
+        """Run the work once there is a connection.
+
+        The driver forgets the socket of a connection whose making is cancelled, and its error with it. So a caller
+        who gives up before there is one leaves that behind, to end by itself without running the work.
+        """
+        connected = given_up = False
+
         async def run_all(transaction: AsyncManagedTransaction) -> T:
+            nonlocal connected
+            if given_up:
+                raise asyncio.CancelledError
+            connected = True
             return await work(partial(_rows, transaction))
 
+        task = asyncio.ensure_future(self._execute(access, retry_seconds, run_all))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if connected:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            else:
+                given_up = True
+                self._left.add(task)
+                task.add_done_callback(self._forget)
+            raise
+
+    async def _execute(
+        self, access: str, retry_seconds: float, work: Callable[[AsyncManagedTransaction], Awaitable[T]]
+    ) -> T:
         async with self._driver.session(
             database=self._database,
-            default_access_mode=WRITE_ACCESS,
+            default_access_mode=access,
             initial_retry_delay=FIRST_RETRY_SECONDS,
-            max_transaction_retry_time=WRITE_RETRY_SECONDS,
+            max_transaction_retry_time=retry_seconds,
         ) as session:
-            return await session.execute_write(run_all)
+            return await (session.execute_read if access == READ_ACCESS else session.execute_write)(work)
 
-    @asynccontextmanager
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._left.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    @contextlib.asynccontextmanager
     async def _guarded(self, timeout: float) -> AsyncIterator[None]:
         breaker = self._breaker
         admitted = breaker.admit()

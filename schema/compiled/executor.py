@@ -30,13 +30,12 @@ class CompiledExecutor:
         schema: strawberry.Schema,
         reference: Callable[..., Awaitable[ExecutionResult]],
         *,
-        look_ahead: bool,
         max_bytes: int,
         plan_root: PlanRoot | None = None,
     ) -> None:
         self._schema = schema
         self._reference = reference
-        self._plan_root = plan_root if look_ahead else None
+        self._plan_root = plan_root
         self._operations = Operations(schema._schema, max_bytes)  # noqa: SLF001 (strawberry has no public name for it)
 
     async def __call__(

@@ -135,7 +135,7 @@ class Planner:
             field, bound = self._field(root, details)
             column = self._column(field.type, details)
             if node.operation is OperationType.QUERY:
-                statement = self._plan_root and self._plan_root(self._core, root, field, details, self.collect)
+                statement = self._plan_root and self._plan_root(self._core, field, details, self.collect)
                 given = bind_arguments(self._schema, field, details[0].node)
                 plan.roots.append(Root(key, bound.metadata["answer"], given, column, statement))
             elif is_object_type(get_nullable_type(field.type)):

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import orjson
-from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLSchema, NullValueNode, VariableNode
+from graphql import FieldNode, GraphQLField, GraphQLSchema, NullValueNode, VariableNode
 from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.values import VariableValues
 from sqlalchemy import BigInteger, ColumnElement, any_, bindparam, literal_column
@@ -16,9 +16,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from domain.coalesce import Coalesced
 from domain.direct import Direct, Prepared, prepare
 from domain.errors import DomainError
-from domain.page import Frame, Window, cursor_binds, encode_cursor
+from domain.page import Window, cursor_binds
 from domain.scope import Scope
 from schema.bind import require
+from schema.lookahead import parts
 from schema.lookahead.kept import Kept, Statement
 from schema.lookahead.selection import (
     Asked,
@@ -48,7 +49,6 @@ class LookAhead:
     def plan_root(
         self,
         core: GraphQLSchema,
-        parent: GraphQLObjectType,
         field: GraphQLField,
         details: list[FieldDetails],
         collect: Collect,
@@ -166,17 +166,17 @@ class OnePage(_Root):
     def __init__(self, kept: Kept, metadata: Mapping[str, Any], node: FieldNode, below: Selection) -> None:
         super().__init__(kept, metadata, node, below)
         self._objects: list[Selection] = []
-        self._parts = [(_key(asked.key), self._part(asked)) for asked in below.asked]
+        self._parts = [(parts.key(asked.key), self._part(asked)) for asked in below.asked]
 
-    def _part(self, asked: Asked) -> "Part":
+    def _part(self, asked: Asked) -> parts.Part:
         if asked.field is None:
-            return _constant(self._below.type.name)
+            return parts.constant(self._below.type.name)
         if asked.name == "nodes" and asked.below:
-            return _nodes(self._object(asked.below))
+            return parts.nodes(self._object(asked.below))
         if asked.name == "edges" and asked.below:
-            return _edges([(_key(one.key), self._edge_part(one, asked.below)) for one in asked.below.asked])
+            return parts.edges([(parts.key(one.key), self._edge_part(one, asked.below)) for one in asked.below.asked])
         if asked.name == "pageInfo" and asked.below:
-            return _page_info([(one.key, one.name) for one in asked.below.asked], asked.below.type.name)
+            return parts.page_info([(one.key, one.name) for one in asked.below.asked], asked.below.type.name)
         raise NotInSql(asked.key)
 
     def _edge_part(self, asked: Asked, edge: Selection) -> int | bytes | None:
@@ -203,7 +203,7 @@ class OnePage(_Root):
             rows = await direct.fetch(context.scope, statement.prepared, binds[0] if binds else {})
         except asyncpg.DataError:
             return None  # a value that PostgreSQL writes otherwise
-        page = _Read(frame, rows, len(self._objects))
+        page = parts.PageRead(frame, rows, len(self._objects))
         return orjson.Fragment(b"{%b}" % b",".join([key + part(page) for key, part in self._parts]))
 
     def _statement(self, context: Any, given: Given, variables: VariableValues) -> Statement:
@@ -217,61 +217,3 @@ class OnePage(_Root):
         keys: list[ColumnElement[Any]] = [page.c[name] for name in window.frame.key_names()]
         order = [key.desc() if window.frame.descending else key.asc() for key in keys]
         return Statement(prepare(page_statement(writer, page, [*objects, *keys], order)), window.frame)
-
-
-class _Read:
-    """A page that was read: its rows in the order of the list, each its objects and then its key."""
-
-    def __init__(self, frame: Frame, found: Sequence[Any], objects: int) -> None:
-        self.has_next, self.has_previous = frame.neighbours(len(found))
-        self.rows = frame.rows(found)
-        self._order = frame.order
-        self._key = objects
-
-    def cursor(self, row: Any) -> str:
-        """Return the cursor of a row."""
-        return encode_cursor(self._order, row[self._key :])
-
-
-Part = Callable[[_Read], bytes]
-
-
-def _key(name: str) -> bytes:
-    return f'"{name}":'.encode()
-
-
-def _constant(name: str) -> Part:
-    written = f'"{name}"'.encode()
-    return lambda page: written
-
-
-def _nodes(column: int) -> Part:
-    return lambda page: b"[%b]" % b",".join([row[column] for row in page.rows])
-
-
-def _edges(parts: list[tuple[bytes, int | bytes | None]]) -> Part:
-    """Write edges; a part is the column of a node, the name of the type, or None for the cursor."""
-
-    def written(page: _Read, row: Any, part: int | bytes | None) -> bytes:
-        if part is None:
-            return b'"%b"' % page.cursor(row).encode()
-        return row[part] if isinstance(part, int) else part
-
-    def edge(page: _Read, row: Any) -> bytes:
-        return b"{%b}" % b",".join([key + written(page, row, part) for key, part in parts])
-
-    return lambda page: b"[%b]" % b",".join([edge(page, row) for row in page.rows])
-
-
-def _page_info(parts: list[tuple[str, str]], type_name: str) -> Part:
-    def write(page: _Read) -> bytes:
-        values = {
-            "hasNextPage": page.has_next,
-            "hasPreviousPage": page.has_previous,
-            "startCursor": page.cursor(page.rows[0]) if page.rows else None,
-            "endCursor": page.cursor(page.rows[-1]) if page.rows else None,
-            "__typename": type_name,
-        }
-        return orjson.dumps({key: values[name] for key, name in parts})
-
-    return write

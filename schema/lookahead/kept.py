@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
+from authz.lru import Lru
 from domain.coalesce import Coalesced
 from domain.direct import Prepared
 from domain.page import Frame
@@ -32,7 +33,7 @@ class Kept:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._kept: OrderedDict[Hashable, Statement | None] = OrderedDict()
-        self._asked: OrderedDict[Hashable, int] = OrderedDict()
+        self._asked: Lru[Hashable, int] = Lru(ASKED)
         self._budget, self._at = COMPILE_BURST, time.monotonic()
 
     def find(self, key: Hashable, build: Callable[[], Statement | None]) -> Statement | None:
@@ -40,11 +41,9 @@ class Kept:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        sightings = self._asked.pop(key, 0) + 1
+        sightings = (self._asked.get(key) or 0) + 1
         if sightings < SIGHTINGS or not self._may_compile():
-            self._asked[key] = sightings
-            if len(self._asked) > ASKED:
-                self._asked.popitem(last=False)
+            self._asked.put(key, sightings)
             return None
         began = time.monotonic()
         try:

@@ -25,9 +25,8 @@ def executor_of(schema: strawberry.Schema, name: ExecutorName, max_bytes: int) -
     """Return what runs the schema's operations; plans of them are kept up to a number of bytes."""
     if name == "reference":
         return execute_operation
-    look_ahead = name == "look_ahead"
-    plan_root = LookAhead().plan_root if look_ahead else None
-    return CompiledExecutor(schema, execute_operation, look_ahead=look_ahead, max_bytes=max_bytes, plan_root=plan_root)
+    plan_root = LookAhead().plan_root if name == "look_ahead" else None
+    return CompiledExecutor(schema, execute_operation, max_bytes=max_bytes, plan_root=plan_root)
 
 
 async def execute_operation(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -14,7 +15,7 @@ from domain.orders.models import Order
 from domain.scope import NOTHING, Scope, TenantSet
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
-from tests.services.link import linked
+from tests.services.link import Link, linked
 from tests.world import World
 
 pytestmark = pytest.mark.postgresql
@@ -28,6 +29,18 @@ async def direct(world: World) -> AsyncIterator[Direct]:
     made = Direct(world.services.database.url, size=1, settings={"statement_timeout": "300ms", "jit": "off"})
     yield made
     await made.close()
+
+
+@asynccontextmanager
+async def over_a_link(world: World, *, size: int) -> AsyncIterator[tuple[Direct, Link]]:
+    """Yield connections to the test's database by a link that can fall silent."""
+    url = world.services.database.url
+    assert url.host is not None
+    assert url.port is not None
+    async with linked(url.host, url.port) as link:
+        direct = Direct(url.set(host="127.0.0.1", port=link.port), size=size, settings={"jit": "off"})
+        yield direct, link
+        await direct.close()
 
 
 def reaching(nodes: TenantSet) -> Scope:
@@ -133,11 +146,8 @@ async def test_after_one_connection_was_silent_the_others_are_not_waited_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("domain.direct.ANSWER_SECONDS", 0.5)
-    url, scope = world.services.database.url, reaching(NOTHING)
-    assert url.host is not None
-    assert url.port is not None
-    async with linked(url.host, url.port) as link:
-        direct = Direct(url.set(host="127.0.0.1", port=link.port), size=5, settings={"jit": "off"})
+    scope = reaching(NOTHING)
+    async with over_a_link(world, size=5) as (direct, link):
         await asyncio.gather(*(ids(direct, scope, select(literal(n), func.pg_sleep(0.1))) for n in range(5)))
 
         await link.stall()
@@ -146,7 +156,6 @@ async def test_after_one_connection_was_silent_the_others_are_not_waited_for(
         await link.mend()
         async with asyncio.timeout(0.4):
             assert await ids(direct, scope, select(literal(2))) == {2}
-        await direct.close()
 
 
 async def test_what_goes_wrong_is_a_refusal_and_the_connection_after_it_holds(world: World, direct: Direct) -> None:
@@ -178,11 +187,8 @@ async def test_a_database_that_does_not_answer_any_more_is_given_up_on_and_used_
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("domain.direct.ANSWER_SECONDS", 0.2)
-    url, scope = world.services.database.url, reaching(NOTHING)
-    assert url.host is not None
-    assert url.port is not None
-    async with linked(url.host, url.port) as link:
-        direct = Direct(url.set(host="127.0.0.1", port=link.port), size=1, settings={"jit": "off"})
+    scope = reaching(NOTHING)
+    async with over_a_link(world, size=1) as (direct, link):
         assert await ids(direct, scope, select(literal(1))) == {1}
 
         await link.stall()
@@ -191,4 +197,3 @@ async def test_a_database_that_does_not_answer_any_more_is_given_up_on_and_used_
         await link.mend()
 
         assert await ids(direct, scope, select(literal(3))) == {3}
-        await direct.close()

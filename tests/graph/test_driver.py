@@ -1,7 +1,9 @@
 import asyncio
 import contextlib
+import gc
 import socket
 import time
+import warnings
 from collections.abc import AsyncIterator
 
 import pytest
@@ -82,6 +84,29 @@ async def test_a_stopped_engine_is_reported_within_a_second_and_then_at_once() -
     assert first < 1.0
     assert others < 0.1
     await graph.close()
+
+
+async def test_a_caller_who_gives_up_while_it_connects_leaves_no_socket_and_no_error_behind() -> None:
+    unheard: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told))
+
+    async def give_up_after(ticks: int) -> None:
+        graph = Graph.connect(closed_port(), NOBODY, "scrm")
+        callers = [asyncio.ensure_future(graph.read("RETURN 1")) for _ in range(3)]
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        for caller in callers:
+            caller.cancel()
+        found = await asyncio.gather(*callers, return_exceptions=True)
+        assert {type(one) for one in found} <= {asyncio.CancelledError, GraphUnavailable}
+        await graph.close()
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", ResourceWarning)
+        await asyncio.gather(*map(give_up_after, range(40)))
+        gc.collect()
+
+    assert (unheard, [str(one.message) for one in warned]) == ([], [])
 
 
 async def test_an_engine_that_never_answers_is_reported_in_time_and_then_at_once() -> None:

@@ -310,7 +310,7 @@ class Asked:
     def __init__(self, own: strawberry.Schema = schema, max_bytes: int = 2**24, **more: Any) -> None:
         self.left = 0
         self.schema = own
-        self.executor = CompiledExecutor(own, self._reference, **{"look_ahead": True, "max_bytes": max_bytes, **more})
+        self.executor = CompiledExecutor(own, self._reference, **{"max_bytes": max_bytes, **more})
 
     async def _reference(self, *args: Any, **named: Any) -> ExecutionResult:
         self.left += "executor_class" not in named
