@@ -46,9 +46,11 @@ $(VENV)/.made:
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); echo "No environment could be made. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@touch $@
 
+# The locks name everything (lock-check holds them to it). Left to look for what is needed, an older pip meets
+# `coverage[toml]` in hash mode, finds a release newer than the locked one, and refuses.
 $(VENV)/.run: requirements/run.txt $(VENV)/.made
 	@echo "Installing the locked requirements into $(VENV): once, about half a minute"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/run.txt
 	@touch $@
 
 # Without build isolation nothing is fetched: the build backend is in the lock.
@@ -58,7 +60,7 @@ $(VENV)/.linked: pyproject.toml $(VENV)/.run
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.linked
 	@echo "Installing the tools that testing needs: once"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
 	@touch $@
 
 test: dev ## run the suite on SQLite and the embedded graph
