@@ -12,7 +12,10 @@ _LISTS = ("groups", "brands", "dealers", "stores", "fans", "above_groups", "abov
 
 # What places a row of each table; a table's own id stands in for the level it is.
 FAN_TABLES = ("fans", "orders")
-BRAND_TABLES = ("channel_accounts", "fan_tags", "order_lines", "cascades", "shares", "referrals")
+BRAND_TABLES = (
+    *("channel_accounts", "fan_tags", "order_lines", "cascades", "shares", "referrals"),
+    *("event_definitions", "events", "event_keys", "event_counts", "follows"),
+)
 GROUP_TABLES = ("persons", "identities", "roles", "role_permissions", "staff", "api_keys", "grants")
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from migrations.models import metadata
+from migrations.partitions import FUNCTIONS, is_ours
 
 HERE = Path(__file__).parent
 
@@ -55,7 +56,10 @@ def revision(url: str, slug: str) -> None:
 def differences(url: str) -> list[object]:
     """Return what the models and the database at `url` do not agree on; empty when the migrations are complete."""
     found: list[object] = []
-    asyncio.run(_run(url, lambda c: found.extend(compare_metadata(MigrationContext.configure(c), metadata))))
+    options = {"include_object": is_ours}
+    asyncio.run(
+        _run(url, lambda c: found.extend(compare_metadata(MigrationContext.configure(c, opts=options), metadata)))
+    )
     return found
 
 
@@ -74,6 +78,7 @@ def allow(url: str, role: str) -> None:
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}",
         f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {name}",
         f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {name}",
+        *(f"GRANT EXECUTE ON FUNCTION {function} TO {name}" for function in FUNCTIONS),
     )
 
     def run(connection: Connection) -> None:

@@ -6,6 +6,7 @@ from alembic import context
 
 from domain.columns import UtcDateTime
 from migrations.models import metadata
+from migrations.partitions import is_ours
 
 
 def _render(kind: str, item: Any, autogen: Any) -> Any:
@@ -19,6 +20,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_item=_render,
+    include_object=is_ours,
     transaction_per_migration=True,
     compare_type=False,
 )

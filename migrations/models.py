@@ -2,6 +2,7 @@
 
 from domain import audit, idempotency, outbox
 from domain.access import models as access
+from domain.events import models as events
 from domain.fans import models as fans
 from domain.orders import models as orders
 from domain.persons import models as persons
@@ -14,6 +15,7 @@ from domain.tenancy import models as tenancy
 __all__ = [
     "access",
     "audit",
+    "events",
     "fans",
     "idempotency",
     "metadata",

@@ -19,7 +19,8 @@ class Fan(SQLModel, table=True):
     """A person's relation to one brand (粉丝).
 
     `spend` is in minor units of the brand's currency and, like `order_count` and `last_order_at`, always recomputed
-    from the orders in the transaction that changes them. `version` grows with every change the graph must follow.
+    from the orders in the transaction that changes them; `subscribed` and what is said of following is recomputed from
+    `follows`. `version` grows with every change the graph must follow.
     """
 
     __tablename__ = "fans"
@@ -64,6 +65,10 @@ class Fan(SQLModel, table=True):
     phone_hash: bytes | None = Field(default=None, sa_type=LargeBinary(32))
     subscribed: bool = Field(default=False)
     followed_at: datetime | None = moment(nullable=True)
+    last_followed_at: datetime | None = moment(nullable=True)
+    unfollowed_at: datetime | None = moment(nullable=True)
+    follow_count: int = Field(default=0)
+    source_scene: str | None = Field(default=None, sa_type=String(128))
     order_count: int = Field(default=0)
     spend: int = Field(default=0, sa_type=BigInteger)
     currency: str = Field(sa_type=String(3))
