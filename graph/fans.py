@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, LiteralString, TypeVar
 
-from graph.driver import Graph, Row
+from graph.driver import Graph, Row, Run
+from graph.gone import BURY_FANS, DELETE_EDGES_OF_GONE, DELETE_FANS, DELETE_GONE, REVIVE_FANS, SCAN_SECONDS, drop_gone
 
 ROWS_PER_WRITE: Final = 5_000
 EDGES_PER_DELETE: Final = 2_000
 FANS_PER_PAGE: Final = 5_000
-SCAN_SECONDS: Final = 30.0
 DIGITS: Final = "0123456789"
 AFTER_DIGITS: Final = ":"
 
@@ -57,15 +58,33 @@ ON MATCH SET f.v = CASE WHEN coalesce(f.v, 0) < r.v THEN r.v ELSE f.v END
 
 
 async def upsert_fans(graph: Graph, rows: Sequence[FanNode]) -> None:
-    """Make the nodes exist with at least the given versions; an older version changes nothing."""
-    newest: dict[str, FanNode] = {}
-    for row in rows:
-        key = node_id(row.brand_id, row.fan_id)
-        if key not in newest or newest[key].v < row.v:
-            newest[key] = row
-    parameters = [{"id": key, "brand": row.brand_id, "v": row.v} for key, row in sorted(newest.items())]
-    for chunk in chunks(parameters, ROWS_PER_WRITE):
-        await graph.write(UPSERT_FANS, {"rows": chunk})
+    """Make the nodes exist with at least these versions; an older version, or one of a fan gone, changes nothing."""
+    for chunk in chunks(_newest(rows), ROWS_PER_WRITE):
+        await graph.transact(partial(_upsert, chunk))
+
+
+async def _upsert(rows: Sequence[Row], run: Run) -> None:
+    await run(UPSERT_FANS, {"rows": rows})
+    await run(REVIVE_FANS, {"rows": rows})
+    await drop_gone(run, [row["id"] for row in rows])
+
+
+def _newest(rows: Sequence[FanNode]) -> list[Row]:
+    newest = {node_id(row.brand_id, row.fan_id): row for row in sorted(rows, key=lambda row: row.v)}
+    return [{"id": key, "brand": row.brand_id, "v": row.v} for key, row in sorted(newest.items())]
+
+
+async def bury_fans(graph: Graph, rows: Sequence[FanNode]) -> None:
+    """Take fans out for good: nothing up to the versions given brings them, or an edge of theirs, back.
+
+    The tombstone comes first, so that nothing is added while the edges go. A fan the graph knows in a newer version
+    stays. Safe to repeat, and to go on with after a crash.
+    """
+    for chunk in chunks(_newest(rows), EDGES_PER_DELETE):
+        ids = [row["id"] for row in chunk]
+        await graph.write(BURY_FANS, {"rows": chunk})
+        await _delete_edges(graph, DELETE_EDGES_OF_GONE, ids)
+        await graph.write(DELETE_GONE, {"ids": ids})
 
 
 DELETE_EDGES_OF_FANS: Final[LiteralString] = """
@@ -76,17 +95,20 @@ DELETE e
 RETURN count(*) AS deleted
 """
 
-DELETE_FANS: Final[LiteralString] = "UNWIND $ids AS id MATCH (f:Fan {id: id}) DETACH DELETE f"
-
 
 async def delete_fans(graph: Graph, ids: Sequence[str]) -> None:
-    """Erase nodes, given by node key, and their edges; edges go first and in pieces, because a hub has many."""
+    """Take nodes, given by node key, and their edges out. Nothing keeps them from coming back."""
     for chunk in chunks(sorted(set(ids)), EDGES_PER_DELETE):
-        while True:
-            rows = await graph.write(DELETE_EDGES_OF_FANS, {"ids": chunk, "limit": EDGES_PER_DELETE})
-            if rows[0]["deleted"] < EDGES_PER_DELETE:
-                break
+        await _delete_edges(graph, DELETE_EDGES_OF_FANS, chunk)
         await graph.write(DELETE_FANS, {"ids": chunk})
+
+
+async def _delete_edges(graph: Graph, statement: LiteralString, ids: Sequence[str]) -> None:
+    # in pieces, because a hub has many
+    while True:
+        (row,) = await graph.write(statement, {"ids": ids, "limit": EDGES_PER_DELETE})
+        if row["deleted"] < EDGES_PER_DELETE:
+            return
 
 
 PAGE_OF_FANS: Final[LiteralString] = """

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from domain.database import Database
@@ -10,9 +11,18 @@ from domain.outbox.delivery import Pending
 from domain.outbox.projection import FanState, ReferralState, ShareState
 from domain.scope import Scope, system_scope
 from graph.driver import Graph
-from graph.edges import EdgeKind, delete_edges, stream_edges
-from graph.events import LARGEST, fan_of_event, referral_of_event, share_of_event
-from graph.fans import FanNode, delete_fans, node_id, stream_fans, upsert_fans
+from graph.edges import EdgeKind, bury_edges, delete_edges, stream_edges
+from graph.events import (
+    LARGEST,
+    GoneEdge,
+    fan_of_event,
+    gone_referral_of_event,
+    gone_share_of_event,
+    referral_of_event,
+    share_of_event,
+)
+from graph.fans import FanNode, bury_fans, delete_fans, node_id, stream_fans, upsert_fans
+from graph.gone import Tomb, forget_edges, forget_fans, stream_edge_tombs, stream_fan_tombs
 from graph.referrals import REFERRED, ReferralEdge, upsert_referrals
 from graph.shares import SHARED, ShareEdge, share_key, upsert_shares
 
@@ -34,7 +44,10 @@ class Fact:
 
 @dataclass(frozen=True)
 class Part(Generic[State]):
-    """One sort of thing the graph holds. `kind` is the kind of its events and the prefix of their keys."""
+    """One sort of thing the graph holds. `kind` is the kind of its events and the prefix of their keys.
+
+    An event of the kind with `_gone` behind it, under the same key, says that SQL has the thing no more.
+    """
 
     name: str
     kind: str
@@ -43,9 +56,13 @@ class Part(Generic[State]):
     named: Callable[[Any, Scope, int, Sequence[tuple[int, int]]], Awaitable[list[State]]]
     fact: Callable[[State], Fact]
     upsert: Callable[[Graph, Sequence[State]], Awaitable[None]]
+    gone_of_event: Callable[[Pending], Any]
+    bury: Callable[[Graph, Sequence[Any]], Awaitable[None]]
     stored: Callable[[Graph, int], AsyncIterator[Fact]]
     delete: Callable[[Graph, Sequence[str]], Awaitable[None]]
-    event_key: Callable[[str], str]
+    tombs: Callable[[Graph, int], AsyncIterator[list[Tomb]]]
+    forget: Callable[[Graph, int, Sequence[Tomb]], Awaitable[None]]
+    event_keys: Callable[[Fact], tuple[str, ...]]
 
     async def states(self, database: Database, brand_id: int) -> AsyncIterator[list[State]]:
         """Yield what SQL says of a brand, a page at a time, each read in a short transaction of its own."""
@@ -108,12 +125,22 @@ async def _upsert_fans(graph: Graph, states: Sequence[FanState]) -> None:
 
 
 async def _upsert_shares(graph: Graph, states: Sequence[ShareState]) -> None:
-    rows = [ShareEdge(s.brand_id, s.cascade_id, s.from_fan_id, s.to_fan_id, s.at, s.channel) for s in states]
+    rows = [ShareEdge(s.brand_id, s.cascade_id, s.from_fan_id, s.to_fan_id, s.at, s.channel, s.v) for s in states]
     await upsert_shares(graph, rows)
 
 
 async def _upsert_referrals(graph: Graph, states: Sequence[ReferralState]) -> None:
-    await upsert_referrals(graph, [ReferralEdge(s.brand_id, s.referrer_fan_id, s.invitee_fan_id, s.at) for s in states])
+    rows = [ReferralEdge(s.brand_id, s.referrer_fan_id, s.invitee_fan_id, s.at, s.v) for s in states]
+    await upsert_referrals(graph, rows)
+
+
+async def _bury_fans(graph: Graph, states: Sequence[FanState]) -> None:
+    await bury_fans(graph, [FanNode(s.brand_id, s.id, s.version) for s in states])
+
+
+async def _bury(kind: EdgeKind, graph: Graph, edges: Sequence[GoneEdge]) -> None:
+    rows = [{"key": ":".join(map(str, edge.key)), "brand": edge.brand_id, "v": edge.v} for edge in edges]
+    await bury_edges(graph, kind, rows)
 
 
 async def _stored_fans(graph: Graph, brand_id: int) -> AsyncIterator[Fact]:
@@ -121,19 +148,46 @@ async def _stored_fans(graph: Graph, brand_id: int) -> AsyncIterator[Fact]:
         yield Fact(fan.id, str(fan.v))
 
 
-def _stored(kind: EdgeKind) -> Callable[[Graph, int], AsyncIterator[Fact]]:
-    async def stored(graph: Graph, brand_id: int) -> AsyncIterator[Fact]:
-        async for edge in stream_edges(graph, kind, brand_id):
-            yield Fact(edge.key, f"{edge.source}>{edge.target}")
-
-    return stored
+async def _stored(kind: EdgeKind, graph: Graph, brand_id: int) -> AsyncIterator[Fact]:
+    async for edge in stream_edges(graph, kind, brand_id):
+        yield Fact(edge.key, f"{edge.source}>{edge.target}")
 
 
-def _delete(kind: EdgeKind) -> Callable[[Graph, Sequence[str]], Awaitable[None]]:
-    async def delete(graph: Graph, keys: Sequence[str]) -> None:
-        await delete_edges(graph, kind, keys)
+async def _forget_fans(graph: Graph, brand_id: int, tombs: Sequence[Tomb]) -> None:
+    await forget_fans(graph, tombs)
 
-    return delete
+
+def _tombs(kind: EdgeKind, graph: Graph, brand_id: int) -> AsyncIterator[list[Tomb]]:
+    return stream_edge_tombs(graph, kind.name, brand_id)
+
+
+async def _forget(kind: EdgeKind, graph: Graph, brand_id: int, tombs: Sequence[Tomb]) -> None:
+    await forget_edges(graph, kind.name, brand_id, tombs)
+
+
+def _fan_keys(fact: Fact) -> tuple[str, ...]:
+    return (_fan_key(fact.key),)
+
+
+def _share_keys(fact: Fact) -> tuple[str, ...]:
+    return (f"share:{fact.key}", *_end_keys(fact))
+
+
+def _referral_keys(fact: Fact) -> tuple[str, ...]:
+    return (f"referral:{fact.key.partition(':')[2]}", *_end_keys(fact))
+
+
+def _end_keys(fact: Fact) -> list[str]:
+    # the edges of a fan that leaves go with the fan, and have no event of their own
+    return [_fan_key(node) for node in fact.value.split(">")]
+
+
+def _fan_key(node: str) -> str:
+    return f"fan:{node.partition(':')[2]}"
+
+
+async def _delete(kind: EdgeKind, graph: Graph, keys: Sequence[str]) -> None:
+    await delete_edges(graph, kind, keys)
 
 
 FANS: Final = Part(
@@ -144,9 +198,13 @@ FANS: Final = Part(
     named=_fans_named,
     fact=_fan_fact,
     upsert=_upsert_fans,
+    gone_of_event=fan_of_event,
+    bury=_bury_fans,
     stored=_stored_fans,
     delete=delete_fans,
-    event_key=lambda key: f"fan:{key.partition(':')[2]}",
+    tombs=stream_fan_tombs,
+    forget=_forget_fans,
+    event_keys=_fan_keys,
 )
 SHARES: Final = Part(
     name="shares",
@@ -156,9 +214,13 @@ SHARES: Final = Part(
     named=projection.shares_named,
     fact=_share_fact,
     upsert=_upsert_shares,
-    stored=_stored(SHARED),
-    delete=_delete(SHARED),
-    event_key=lambda key: f"share:{key}",
+    gone_of_event=gone_share_of_event,
+    bury=partial(_bury, SHARED),
+    stored=partial(_stored, SHARED),
+    delete=partial(_delete, SHARED),
+    tombs=partial(_tombs, SHARED),
+    forget=partial(_forget, SHARED),
+    event_keys=_share_keys,
 )
 REFERRALS: Final = Part(
     name="referrals",
@@ -168,9 +230,13 @@ REFERRALS: Final = Part(
     named=_referrals_named,
     fact=_referral_fact,
     upsert=_upsert_referrals,
-    stored=_stored(REFERRED),
-    delete=_delete(REFERRED),
-    event_key=lambda key: f"referral:{key.partition(':')[2]}",
+    gone_of_event=gone_referral_of_event,
+    bury=partial(_bury, REFERRED),
+    stored=partial(_stored, REFERRED),
+    delete=partial(_delete, REFERRED),
+    tombs=partial(_tombs, REFERRED),
+    forget=partial(_forget, REFERRED),
+    event_keys=_referral_keys,
 )
 # In this order nodes come before the edges between them.
 PARTS: Final[tuple[Part[Any], ...]] = (FANS, SHARES, REFERRALS)

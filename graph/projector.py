@@ -3,9 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -23,7 +23,18 @@ LONGEST_WAIT_SECONDS: Final = 5.0
 REFUSALS_IN_A_ROW: Final = 20
 
 log = structlog.get_logger(__name__)
-_parts = {part.kind: part for part in PARTS}
+
+
+class _Taker(NamedTuple):
+    """Takes events of one kind to the graph."""
+
+    of_event: Callable[[Pending], Any]
+    apply: Callable[[Graph, Sequence[Any]], Awaitable[None]]
+
+
+# What comes before what goes: an edge that moves from a fan who leaves to one who stays is there all the time.
+_takers: dict[str, _Taker] = {part.kind: _Taker(part.of_event, part.upsert) for part in PARTS}
+_takers |= {f"{part.kind}_gone": _Taker(part.gone_of_event, part.bury) for part in reversed(PARTS)}
 
 
 @dataclass
@@ -111,10 +122,10 @@ class Projector:
             outcome.sent.extend(events)
 
     async def _apply(self, kind: str, events: Sequence[Pending]) -> None:
-        part = _parts.get(kind)
-        if part is None:
+        taker = _takers.get(kind)
+        if taker is None:
             raise BadEvent("the kind is not known")
-        await part.upsert(self._graph, [part.of_event(event) for event in events])
+        await taker.apply(self._graph, [taker.of_event(event) for event in events])
 
     async def _settle(self, claimed: Sequence[Pending], outcome: _Outcome) -> None:
         await mark_sent(self._database, outcome.sent)
@@ -154,8 +165,8 @@ class Projector:
 
 
 def _kinds(events: Sequence[Pending]) -> list[str]:
-    """Return the kinds of the events, nodes before edges, and last those nobody knows."""
-    order = list(_parts)
+    """Return the kinds of the events, nodes before edges and both before tombstones, and last those nobody knows."""
+    order = list(_takers)
     return sorted({event.kind for event in events}, key=lambda kind: order.index(kind) if kind in order else len(order))
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final, LiteralString
 from domain.database import Database
 from domain.outbox import projection
 from graph.driver import Graph
-from graph.fans import SCAN_SECONDS
+from graph.gone import SCAN_SECONDS
 from graph.parts import FANS, PARTS, PROJECTION, ROWS_PER_PAGE, Fact, Part
 
 Progress = Callable[[int, int, str], None]
@@ -74,6 +74,18 @@ async def _remove(database: Database, graph: Graph, brand_id: int, counter: _Cou
             stale = [fact.key for fact in page if not _holds(part, fact, known.get(fact.key))]
             await part.delete(graph, stale)
             counter.advance(0, f"{part.name} to remove")
+    await _forget(database, graph, brand_id, everything=everything)
+
+
+async def _forget(database: Database, graph: Graph, brand_id: int, *, everything: bool) -> None:
+    """Take away the tombstones of what SQL has again, as after a backup was restored.
+
+    A tombstone is read before SQL is, and was made after SQL had lost the row: one that has it now has it anew.
+    """
+    for part in PARTS:
+        async for tombs in part.tombs(graph, brand_id):
+            known = {} if everything else await part.truth(database, brand_id, [tomb.key for tomb in tombs])
+            await part.forget(graph, brand_id, [tomb for tomb in tombs if everything or tomb.key in known])
 
 
 def _holds(part: Part[Any], fact: Fact, truth: str | None) -> bool:

@@ -13,12 +13,13 @@ MAX_DEPTH: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class ReferralEdge:
-    """An invitation that was accepted; `at_ms` is in milliseconds since 1970."""
+    """An invitation that was accepted; `at_ms` is in milliseconds since 1970, `v` the event's number or 0."""
 
     brand_id: int
     referrer_fan_id: int
     invitee_fan_id: int
     at_ms: int
+    v: int = 0
 
 
 REFERRED: Final = EdgeKind(
@@ -26,13 +27,18 @@ REFERRED: Final = EdgeKind(
     known="""
 MATCH (a)-[e:REFERRED]->(b)
 WHERE e.key IN $keys
-RETURN collect(e.key) AS keys, collect(a.id) AS sources
+RETURN collect(e.key) AS keys, collect(a.id) AS sources, collect(coalesce(e.v, 0)) AS versions
 """,
     create="""
 UNWIND $rows AS r
 MATCH (a:Fan {id: r.source})
 MATCH (b:Fan {id: r.target})
-CREATE (a)-[:REFERRED {key: r.key, brand_id: r.brand, at: r.at}]->(b)
+CREATE (a)-[:REFERRED {key: r.key, brand_id: r.brand, at: r.at, v: r.v}]->(b)
+""",
+    renew="""
+MATCH (a)-[e:REFERRED]->(b)
+WHERE e.key IN $keys
+SET e.v = $versions[e.key]
 """,
     delete="""
 MATCH (a)-[e:REFERRED]->(b)
@@ -66,6 +72,7 @@ async def upsert_referrals(graph: Graph, rows: Sequence[ReferralEdge]) -> None:
                 "target": node_id(row.brand_id, row.invitee_fan_id),
                 "brand": row.brand_id,
                 "at": row.at_ms,
+                "v": row.v,
             }
             for row in rows
         ],

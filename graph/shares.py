@@ -18,7 +18,7 @@ BREADTHS_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ShareEdge:
-    """The first touch of a fan by a cascade; `at_ms` is in milliseconds since 1970."""
+    """The first touch of a fan by a cascade; `at_ms` is in milliseconds since 1970, `v` the event's number or 0."""
 
     brand_id: int
     cascade_id: int
@@ -26,6 +26,7 @@ class ShareEdge:
     to_fan_id: int
     at_ms: int
     channel: str | None = None
+    v: int = 0
 
 
 SHARED: Final = EdgeKind(
@@ -33,13 +34,18 @@ SHARED: Final = EdgeKind(
     known="""
 MATCH (a)-[e:SHARED]->(b)
 WHERE e.key IN $keys
-RETURN collect(e.key) AS keys, collect(a.id) AS sources
+RETURN collect(e.key) AS keys, collect(a.id) AS sources, collect(coalesce(e.v, 0)) AS versions
 """,
     create="""
 UNWIND $rows AS r
 MATCH (a:Fan {id: r.source})
 MATCH (b:Fan {id: r.target})
-CREATE (a)-[:SHARED {key: r.key, brand_id: r.brand, cascade: r.cascade, channel: r.channel, at: r.at}]->(b)
+CREATE (a)-[:SHARED {key: r.key, brand_id: r.brand, cascade: r.cascade, channel: r.channel, at: r.at, v: r.v}]->(b)
+""",
+    renew="""
+MATCH (a)-[e:SHARED]->(b)
+WHERE e.key IN $keys
+SET e.v = $versions[e.key]
 """,
     delete="""
 MATCH (a)-[e:SHARED]->(b)
@@ -80,6 +86,7 @@ async def upsert_shares(graph: Graph, rows: Sequence[ShareEdge]) -> None:
                 "cascade": row.cascade_id,
                 "channel": row.channel,
                 "at": row.at_ms,
+                "v": row.v,
             }
             for row in rows
         ],

@@ -119,13 +119,13 @@ async def _differing(told: Facts, stored: Facts, buckets: set[int]) -> set[Found
 
 async def _late(database: Database, part: Part[Any], found: set[Found]) -> set[Found]:
     """Return what of it an event on its way explains."""
-    keys = sorted({part.event_key(fact.key) for _, fact in found})
+    keys = sorted({key for _, fact in found for key in part.event_keys(fact)})
     pending: set[str] = set()
     for start in range(0, len(keys), NAMES_PER_LOOKUP):
         async with database.reading(PROJECTION) as session:
             some = keys[start : start + NAMES_PER_LOOKUP]
             pending |= await projection.pending_keys(session, PROJECTION, CONSUMER, some)
-    return {item for item in found if part.event_key(item[1].key) in pending}
+    return {item for item in found if not pending.isdisjoint(part.event_keys(item[1]))}
 
 
 def _sample(found: set[Found], side: str) -> tuple[str, ...]:

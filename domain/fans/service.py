@@ -69,6 +69,15 @@ def fan_changed(group_id: int, brand_id: int, fan_id: int, version: int) -> Even
     return Event(group_id, brand_id, "graph", "fan", f"fan:{fan_id}", version, payload)
 
 
+def fan_gone(group_id: int, brand_id: int, fan_id: int, version: int) -> Event:
+    """Tell the graph that a fan is there no more, nor any edge of theirs.
+
+    `version` is above the fan's last one. A fan who comes back under the id needs one above that.
+    """
+    payload = {"id": fan_id, "brand": brand_id}
+    return Event(group_id, brand_id, "graph", "fan_gone", f"fan:{fan_id}", version, payload)
+
+
 async def _fans_of(session: AsyncSession, brand_id: int, person_ids: Iterable[int]) -> dict[int, int]:
     statement = select(fans.c.person_id, fans.c.id).where(
         fans.c.brand_id == brand_id, fans.c.person_id.in_(sorted(set(person_ids)))

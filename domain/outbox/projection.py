@@ -31,7 +31,7 @@ class FanState:
 
 @dataclass(frozen=True, slots=True)
 class ShareState:
-    """An edge of a cascade; `at` in epoch milliseconds."""
+    """An edge of a cascade; `at` in epoch milliseconds, `v` the number of the event that says so, 0 without one."""
 
     id: int
     brand_id: int
@@ -40,17 +40,19 @@ class ShareState:
     to_fan_id: int
     channel: str | None
     at: int
+    v: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ReferralState:
-    """Who brought a fan; `at` in epoch milliseconds."""
+    """Who brought a fan; `at` in epoch milliseconds, `v` the number of the event that says so, 0 without one."""
 
     id: int
     brand_id: int
     referrer_fan_id: int
     invitee_fan_id: int
     at: int
+    v: int = 0
 
 
 async def brand_ids(session: AsyncSession, scope: Scope) -> list[int]:

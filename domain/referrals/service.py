@@ -77,3 +77,9 @@ def fan_referred(row: Any) -> Event:
     }
     key = f"referral:{row['invitee_fan_id']}"
     return Event(row["group_id"], row["brand_id"], "graph", "referral", key, 1, payload)
+
+
+def referral_gone(group_id: int, brand_id: int, invitee_fan_id: int) -> Event:
+    """Tell the graph that a fan was brought by nobody; needless where an end of the referral is gone."""
+    payload = {"invitee": invitee_fan_id, "brand": brand_id}
+    return Event(group_id, brand_id, "graph", "referral_gone", f"referral:{invitee_fan_id}", 1, payload)

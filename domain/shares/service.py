@@ -134,6 +134,12 @@ def share_recorded(row: Any) -> Event:
     return Event(row["group_id"], row["brand_id"], "graph", "share", key, 1, payload)
 
 
+def share_gone(group_id: int, brand_id: int, cascade_id: int, to_fan_id: int) -> Event:
+    """Tell the graph that a cascade did not reach a fan after all; needless where an end of the share is gone."""
+    payload = {"cascade": cascade_id, "to": to_fan_id, "brand": brand_id}
+    return Event(group_id, brand_id, "graph", "share_gone", f"share:{cascade_id}:{to_fan_id}", 1, payload)
+
+
 def _recorded(growth: Growth) -> Recorded:
     results = [RowResult(edge.index, RowOutcome.CREATED) for edge in growth.added]
     results += [RowResult(edge.index, RowOutcome.UNCHANGED) for edge in growth.repeated]
