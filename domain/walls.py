@@ -15,6 +15,7 @@ FAN_TABLES = ("fans", "orders")
 BRAND_TABLES = (
     *("channel_accounts", "fan_tags", "order_lines", "cascades", "shares", "referrals"),
     *("event_definitions", "events", "event_keys", "event_counts", "follows"),
+    *("attributes", "fan_attributes", "fan_changes", "fan_name_parts"),
 )
 GROUP_TABLES = ("persons", "identities", "roles", "role_permissions", "staff", "api_keys", "grants")
 

@@ -2,8 +2,10 @@
 
 from domain import audit, idempotency, outbox
 from domain.access import models as access
+from domain.attributes import models as attributes
 from domain.events import models as events
 from domain.fans import models as fans
+from domain.fans import names
 from domain.orders import models as orders
 from domain.persons import models as persons
 from domain.referrals import models as referrals
@@ -11,14 +13,17 @@ from domain.shares import models as shares
 from domain.tables import metadata
 from domain.tags import models as tags
 from domain.tenancy import models as tenancy
+from domain.timeline import models as timeline
 
 __all__ = [
     "access",
+    "attributes",
     "audit",
     "events",
     "fans",
     "idempotency",
     "metadata",
+    "names",
     "orders",
     "outbox",
     "persons",
@@ -26,4 +31,5 @@ __all__ = [
     "shares",
     "tags",
     "tenancy",
+    "timeline",
 ]

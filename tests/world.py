@@ -18,6 +18,7 @@ from sqlalchemy import insert, select
 from authz.templates import Templates
 from authz.tokens import Tokens, new_api_key
 from domain.access.models import ApiKey, Grant, Staff
+from domain.attributes.models import Attribute, FanAttribute
 from domain.database import Database
 from domain.fans.service import NewFan, resolve_fans
 from domain.orders.models import OrderState
@@ -31,6 +32,8 @@ from domain.shares.service import ShareInput, record_shares
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
 from domain.tenancy.models import Brand, ChannelAccount, ChannelKind, Dealer, Group, Store
+from domain.timeline.changes import Change, record
+from domain.timeline.models import ChangeAct, ChangeKind
 from domain.vault import Vault
 from graph.driver import Graph
 from resolvers.context import Services
@@ -73,6 +76,7 @@ class World:
     nodes: dict[str, int] = field(default_factory=dict)
     fans: dict[str, int] = field(default_factory=dict)
     tags: dict[str, int] = field(default_factory=dict)
+    attributes: dict[str, int] = field(default_factory=dict)
     cascades: dict[str, int] = field(default_factory=dict)
     staff: dict[str, int] = field(default_factory=dict)
     api_key: str = ""
@@ -80,7 +84,7 @@ class World:
     def id(self, kind: str, name: str) -> str:
         """Return the opaque id of a node, fan, tag or cascade."""
         tables = {"Fan": self.fans, "Tag": self.tags, "Cascade": self.cascades, "Staff": self.staff}
-        return encode(kind, tables.get(kind, self.nodes)[name])
+        return encode(kind, {**tables, "Attribute": self.attributes}.get(kind, self.nodes)[name])
 
     def token(self, who: str) -> str:
         """Return the bearer token of a staff member's name, of `SERVICE`, or of a fan by `place#number`."""
@@ -184,6 +188,7 @@ async def _build_fans(world: World, session: Any, place: str) -> None:
     orders = [_order(at, name, number) for number, name in enumerate(names, start=1) for _ in range(1)]
     await record_orders(session, world.services.vault, "test", brand, OrderBatch("test", orders))
     await _build_tags(world, session, at, place, names)
+    await _build_attributes(world, session, at, place, names)
     chain = [ShareInput("content", person(a), person(b), START) for a, b in itertools.pairwise(names)]
     await record_shares(session, world.services.vault, brand, place, chain)
     cascades = await session.execute(select(table_of(_cascade()).c.id).where(table_of(_cascade()).c.source == place))
@@ -216,6 +221,26 @@ async def _build_tags(world: World, session: Any, at: dict[str, int], place: str
     tenant = {"group_id": at["group_id"], "brand_id": at["brand_id"]}
     rows = [{"fan_id": world.fans[n], "tag_id": world.tags[t], **tenant} for n in names for t in (brand, group)]
     await session.execute(insert(fan_tags), rows)
+
+
+async def _build_attributes(world: World, session: Any, at: dict[str, int], place: str, names: list[str]) -> None:
+    brand = "/".join(place.split("/")[:2])
+    tenant: dict[str, Any] = {"group_id": at["group_id"], "brand_id": at["brand_id"]}
+    if brand not in world.attributes:
+        made = insert(table_of(Attribute)).values(**tenant, key="shoe", name="鞋码", type="NUMBER", fan_visible=True)
+        world.attributes[brand] = (await session.execute(made.returning(table_of(Attribute).c.id))).scalar_one()
+    rows = [
+        {"fan_id": world.fans[name], "attribute_id": world.attributes[brand], **tenant, "number": (36 + n) * 10_000}
+        for n, name in enumerate(names)
+    ]
+    await session.execute(insert(table_of(FanAttribute)), rows)
+    changed: dict[str, Any] = {
+        "kind": ChangeKind.TAG,
+        "act": ChangeAct.ADDED,
+        "principal": "test",
+        "tag_id": world.tags[brand],
+    }
+    await record(session, [Change(**tenant, fan_id=world.fans[name], **changed, at=START) for name in names])
 
 
 async def _link_two_brands(world: World) -> None:

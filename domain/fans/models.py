@@ -43,6 +43,13 @@ class Fan(SQLModel, table=True):
         Index("ix_fans_brand_spend", "brand_id", "spend", "id"),
         Index("ix_fans_dealer_spend", "dealer_id", "spend", "id"),
         Index("ix_fans_brand_phone", "brand_id", "phone_hash"),
+        Index("ix_fans_group_created", "group_id", "created_at", "id"),
+        Index("ix_fans_brand_created", "brand_id", "created_at", "id"),
+        Index("ix_fans_group_last_followed", "group_id", "last_followed_at", "id"),
+        Index("ix_fans_brand_last_followed", "brand_id", "last_followed_at", "id"),
+        Index("ix_fans_group_last_order", "group_id", "last_order_at", "id"),
+        Index("ix_fans_brand_last_order", "brand_id", "last_order_at", "id"),
+        Index("ix_fans_source_account", "source_account_id", "id"),
         {"info": {"node": "fan_id"}},
     )
 

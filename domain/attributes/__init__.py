@@ -1,0 +1,1 @@
+"""What a brand wants to know of its fans beyond the profile everybody has."""
