@@ -13,11 +13,16 @@ _LISTS = ("groups", "brands", "dealers", "stores", "fans", "above_groups", "abov
 # What places a row of each table; a table's own id stands in for the level it is.
 FAN_TABLES = ("fans", "orders")
 BRAND_TABLES = (
-    *("channel_accounts", "fan_tags", "order_lines", "cascades", "shares", "referrals"),
+    *("channel_accounts", "fan_aliases", "fan_tags", "order_lines", "cascades", "shares", "referrals"),
     *("event_definitions", "events", "event_keys", "event_counts", "follows"),
     *("attributes", "fan_attributes", "fan_changes", "fan_name_parts"),
 )
-GROUP_TABLES = ("persons", "identities", "roles", "role_permissions", "staff", "api_keys", "grants")
+GROUP_TABLES = (
+    *("persons", "person_aliases", "identities", "blocked_identities", "identity_conflicts"),
+    *("roles", "role_permissions", "staff", "api_keys", "grants"),
+)
+# what holds rows of several brands is for those alone whose scope is the whole group
+WHOLE_GROUP_TABLES = ("person_merges", "merge_moves")
 
 
 def wall_values(scope: Scope) -> tuple[str, ...]:
@@ -91,4 +96,5 @@ def policies() -> dict[str, str]:
     walls |= {name: _fan_level("id" if name == "fans" else "fan_id") for name in FAN_TABLES}
     walls |= {name: _brand_level("brand_id") for name in BRAND_TABLES}
     walls |= {name: _group_level("group_id") for name in GROUP_TABLES}
+    walls |= {name: _listed("group_id", "groups") for name in WHOLE_GROUP_TABLES}
     return {name: f"{_EVERYTHING} OR {condition}" for name, condition in walls.items()}

@@ -50,7 +50,8 @@ class Fan(SQLModel, table=True):
         Index("ix_fans_group_last_order", "group_id", "last_order_at", "id"),
         Index("ix_fans_brand_last_order", "brand_id", "last_order_at", "id"),
         Index("ix_fans_source_account", "source_account_id", "id"),
-        {"info": {"node": "fan_id"}},
+        # an id is never given twice: that of a fan who was merged away still leads to who they are now
+        {"info": {"node": "fan_id"}, "sqlite_autoincrement": True},
     )
 
     id: int = key()

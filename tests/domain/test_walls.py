@@ -26,7 +26,7 @@ pytestmark = pytest.mark.postgresql
 # what is read under a key of its own: a principal's name, a master key, a worker's claim
 UNWALLED = {"outbox", "idempotency", "group_keys"}
 # what the world has none of, or has in one brand only
-EMPTY = {"channel_accounts", "event_definitions", "events", "event_keys", "event_counts", "follows"}
+EMPTY = {"channel_accounts", "fan_aliases", "event_definitions", "events", "event_keys", "event_counts", "follows"}
 NODE_TABLES = {"groups": "Group", "brands": "Brand", "dealers": "Dealer", "stores": "Store", "tags": "Tag"}
 
 
