@@ -10,7 +10,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from domain.errors import ScopeViolation
 from domain.scope import LEVELS, TenantSet, tenant_columns
 from domain.tables import table_of
-from domain.walls import BRAND_TABLES, FAN_TABLES
+from domain.walls import BRAND_TABLES, FAN_TABLES, OWN_TABLES
 
 _FROZEN = ("group_id", "brand_id")
 
@@ -103,7 +103,7 @@ def _check_rows(reach: TenantSet, table: Table, rows: Iterable[Mapping[str, Any]
 
 
 def _is_inside(reach: TenantSet, table: Table, place: dict[str, Any]) -> bool:
-    if table.name in FAN_TABLES:
+    if table.name in FAN_TABLES + OWN_TABLES:
         return reach.covers(SimpleNamespace(**dict.fromkeys(LEVELS) | place))
     # a row above the caller's nodes may be written too (an audit line of the brand by its dealer): the service decides
     own, group = table.info.get("node"), place.get("group_id")

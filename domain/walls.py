@@ -16,7 +16,10 @@ BRAND_TABLES = (
     *("channel_accounts", "fan_aliases", "fan_tags", "order_lines", "cascades", "shares", "referrals"),
     *("event_definitions", "events", "event_keys", "event_counts", "follows"),
     *("attributes", "fan_attributes", "fan_changes", "fan_name_parts"),
+    *("consents", "consent_records", "erasures"),
 )
+# What is a fan's alone: their brand's staff may see that it is there, another fan or a dealer may not.
+OWN_TABLES = ("jobs", "export_parts")
 GROUP_TABLES = (
     *("persons", "person_aliases", "identities", "blocked_identities", "identity_conflicts"),
     *("roles", "role_permissions", "staff", "api_keys", "grants"),
@@ -79,6 +82,11 @@ def _brand_level(brand: str) -> str:
     return f"{_listed('group_id', 'groups')} OR {_listed(brand, 'brands', 'above_brands')}"
 
 
+def _own_level(fan: str) -> str:
+    levels = [("group_id", "groups"), ("brand_id", "brands"), (fan, "fans")]
+    return " OR ".join(_listed(column, name) for column, name in levels)
+
+
 def _group_level(group: str) -> str:
     return _listed(group, "groups", "above_groups")
 
@@ -95,6 +103,7 @@ def policies() -> dict[str, str]:
     }
     walls |= {name: _fan_level("id" if name == "fans" else "fan_id") for name in FAN_TABLES}
     walls |= {name: _brand_level("brand_id") for name in BRAND_TABLES}
+    walls |= {name: _own_level("fan_id") for name in OWN_TABLES}
     walls |= {name: _group_level("group_id") for name in GROUP_TABLES}
     walls |= {name: _listed("group_id", "groups") for name in WHOLE_GROUP_TABLES}
     return {name: f"{_EVERYTHING} OR {condition}" for name, condition in walls.items()}

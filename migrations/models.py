@@ -3,11 +3,14 @@
 from domain import audit, idempotency, outbox
 from domain.access import models as access
 from domain.attributes import models as attributes
+from domain.consents import models as consents
 from domain.events import models as events
 from domain.fans import models as fans
 from domain.fans import names
+from domain.jobs import models as jobs
 from domain.orders import models as orders
 from domain.persons import models as persons
+from domain.privacy import models as privacy
 from domain.referrals import models as referrals
 from domain.shares import models as shares
 from domain.tables import metadata
@@ -19,14 +22,17 @@ __all__ = [
     "access",
     "attributes",
     "audit",
+    "consents",
     "events",
     "fans",
     "idempotency",
+    "jobs",
     "metadata",
     "names",
     "orders",
     "outbox",
     "persons",
+    "privacy",
     "referrals",
     "shares",
     "tags",

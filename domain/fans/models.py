@@ -82,5 +82,7 @@ class Fan(SQLModel, table=True):
     currency: str = Field(sa_type=String(3))
     last_order_at: datetime | None = moment(nullable=True)
     version: int = Field(default=1)
+    # set where the fan stands in for one who was erased, under whom nobody is found any more
+    erased_at: datetime | None = moment(nullable=True)
     created_at: datetime = moment(now=True)
     updated_at: datetime = moment(now=True)

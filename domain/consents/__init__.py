@@ -1,0 +1,1 @@
+"""What fans agreed to, purpose by purpose (同意)."""
