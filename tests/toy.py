@@ -1,14 +1,14 @@
 """A toy schema behind the real endpoint: what the gate and the edges do does not depend on the business."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import strawberry
 
-from domain.errors import BadInput, NotFound, Unauthenticated
+from domain.errors import BadInput, Forbidden, NotFound, Unauthenticated
 from server.http import Caller, GraphQLEndpoint, Options, Request
 
 PHONE = "13800138000"
@@ -130,8 +130,44 @@ class Mutation:
 @strawberry.type
 class Subscription:
     @strawberry.subscription
-    async def ticks(self) -> AsyncGenerator[int, None]:
-        yield 1
+    async def ticks(self, info: Info, count: int = 1, seconds: float = 0.0) -> AsyncGenerator[int, None]:
+        try:
+            for number in range(count):
+                await asyncio.sleep(seconds)
+                yield number
+        finally:
+            info.context.ran.append("closed")
+
+    @strawberry.subscription
+    async def fans_seen(self, info: Info) -> AsyncGenerator[Fan, None]:
+        return News(info.context)  # type: ignore[return-value]
+
+    @strawberry.subscription
+    async def broken(self) -> AsyncGenerator[int, None]:
+        for number in (1, 0):
+            if not number:
+                yield number
+            raise RuntimeError("password=hunter2")
+
+
+class News:
+    """A feed of fans, each told to those alone who are allowed to hear it at that moment."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def admit(self, context: Context, rows: Sequence[Fan]) -> Sequence[Fan]:
+        if "revoked" in context.ran:
+            raise Forbidden
+        return [row for row in rows if row.name != "hidden"]
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[Fan]]:
+        for number in range(3):
+            yield [Fan(id=strawberry.ID(str(number))), Fan(id=strawberry.ID("x"), name="hidden")]
+        await asyncio.sleep(60)
+
+    async def aclose(self) -> None:
+        self._context.ran.append("closed")
 
 
 schema = strawberry.Schema(Query, Mutation, Subscription)
@@ -160,7 +196,7 @@ class Toy:
 
     async def _context(self, request: Request) -> Context:
         token = request.headers.get("authorization", "Bearer staff").removeprefix("Bearer ")
-        if token == "expired":
+        if token == "expired" or token in self.ran:
             raise Unauthenticated
         if token == "crash":
             raise RuntimeError("could not reach db at /secret/path")

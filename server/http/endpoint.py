@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import strawberry
@@ -18,6 +18,7 @@ from server.http.params import Params, from_body, from_query_string
 from server.http.pipeline import Caller, Pipeline
 from server.http.request import ClientGone, HttpRefusal, Receive, Request, Scope, Send, read_body
 from server.http.response import Outcome, Response, of_context_failure, of_outcome, of_refusal
+from server.http.sockets import SocketEndpoint, SocketOptions
 from server.http.throttle import Rate, Throttle
 from server.http.watchdog import Guard, Watchdog
 
@@ -51,6 +52,19 @@ class Options:
     name: str = "graphql"
     log_requests: bool = False
     request_lines: Callable[..., None] | None = None
+    sockets: SocketOptions = field(default_factory=SocketOptions)
+
+
+def _socket_options(options: Options) -> SocketOptions:
+    """Give WebSockets the limits that HTTP has."""
+    return replace(
+        options.sockets,
+        request_seconds=options.request_timeout,
+        most_cost=options.limits.cost,
+        name=options.name,
+        log_requests=options.log_requests,
+        request_lines=options.request_lines,
+    )
 
 
 class GraphQLEndpoint:
@@ -85,11 +99,18 @@ class GraphQLEndpoint:
             log=self._log,
             execute=executor_of(schema, self._options.executor, self._options.plan_bytes),
         )
+        self._sockets = SocketEndpoint(
+            self._pipeline,
+            make_context=make_context,
+            describe_caller=describe_caller,
+            options=_socket_options(self._options),
+            log=self._log,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1000})
+        """Answer one request, or serve one WebSocket."""
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
             return
         try:
             response = await self._respond(Request(scope), receive)

@@ -12,7 +12,7 @@ from schema.lookahead import LookAhead
 
 ExecutorName = Literal["look_ahead", "compiled", "reference"]
 # Strawberry types it as a plain predicate; graphql-core wants to hear that it narrows.
-_is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
+is_awaitable = cast("Callable[[Any], TypeGuard[Awaitable[Any]]]", optimized_is_awaitable)
 
 
 def check_supported(schema: strawberry.Schema) -> None:
@@ -47,7 +47,7 @@ async def execute_operation(
         variable_values=dict(variables),
         operation_name=operation_name,
         executor_class=executor_class or schema.execution_context_class,
-        is_awaitable=_is_awaitable,
+        is_awaitable=is_awaitable,
         hide_suggestions=hide_suggestions,
         max_coercion_errors=20,
         operation_extensions=None,

@@ -22,7 +22,7 @@ class Params(NamedTuple):
 
 def from_body(body: bytes) -> Params:
     """Decode a JSON body; raise HttpRefusal 400."""
-    return _params(decode_json(body))
+    return read_params(decode_json(body))
 
 
 def from_query_string(request: Request, limit: int) -> Params:
@@ -40,7 +40,7 @@ def from_query_string(request: Request, limit: int) -> Params:
             raise HttpRefusal(400, "A parameter is given twice.")
         values[name] = decode_json(value.encode()) if name in ("variables", "extensions") and value else value
     values["operationName"] = values.get("operationName") or None
-    return _params(values)
+    return read_params(values)
 
 
 def decode_json(raw: bytes) -> Any:
@@ -69,7 +69,8 @@ def _no_constant(_: str) -> NoReturn:
 _decode = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant).decode
 
 
-def _params(values: Any) -> Params:
+def read_params(values: Any) -> Params:
+    """Take an operation out of decoded JSON; raise HttpRefusal 400."""
     if isinstance(values, list):
         raise HttpRefusal(400, "Batches of operations are not supported: send one JSON object.")
     if not isinstance(values, dict):

@@ -1,8 +1,9 @@
 """From the text of an operation to its outcome: gate, bucket, validation, execution, in the order of what they cost."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 import strawberry
@@ -16,7 +17,12 @@ from server.http.execution import execute_operation
 from server.http.params import Params
 from server.http.request import HttpRefusal
 from server.http.response import CostReport, Outcome, count_fields
+from server.http.streams import Stream, open_stream
 from server.http.throttle import Throttle, Throttled
+
+_QUERIES = frozenset({OperationType.QUERY})
+_ANSWERED = frozenset({OperationType.QUERY, OperationType.MUTATION})
+_ALL = frozenset(OperationType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,19 @@ class Execute(Protocol):
         """Run it."""
 
 
+class _Admitted(NamedTuple):
+    prepared: Prepared
+    measure: Measure
+    hide_suggestions: bool
+
+
+class Subscription(NamedTuple):
+    """A subscription that began, and what each of its answers costs."""
+
+    stream: Stream
+    measure: Measure
+
+
 class Pipeline:
     """The operations of one schema."""
 
@@ -70,6 +89,38 @@ class Pipeline:
 
     async def run(self, params: Params, caller: Caller, context: Any, *, queries_only: bool) -> Outcome:
         """Run one operation; every refusal is an outcome too, except HttpRefusal 405 for a mutation by GET."""
+        admitted = self._admit(params, caller, _QUERIES if queries_only else _ANSWERED)
+        if isinstance(admitted, Outcome):
+            return admitted
+        return await self._run(admitted, params, caller, context)
+
+    async def open(self, params: Params, caller: Caller, context: Any) -> Outcome | Subscription:
+        """Run one operation, or begin it where it is a subscription; every refusal is an outcome too."""
+        admitted = self._admit(params, caller, _ALL)
+        if isinstance(admitted, Outcome):
+            return admitted
+        operation = admitted.prepared.gate.operation(params.operation_name)
+        if operation is None or operation.operation is not OperationType.SUBSCRIPTION:
+            return await self._run(admitted, params, caller, context)
+        stream = await self._begin(admitted, params, context)
+        if isinstance(stream, ExecutionResult):
+            return Outcome(mask(stream.errors or [], self._log), cost=self._report(caller, admitted.measure, 0))
+        return Subscription(stream, admitted.measure)
+
+    async def answer(
+        self, subscription: Subscription, rows: Sequence[Any], caller: Caller, context: Any
+    ) -> list[Outcome]:
+        """Answer what a subscription brought, for the points of the operation each; raise Throttled, having spent none.
+
+        The rows are answered together, so that what they refer to is loaded together.
+        """
+        measure = subscription.measure
+        self._throttle.spend(caller.key, max(measure.cost, 1) * len(rows))
+        results = await asyncio.gather(*(subscription.stream.answer(row, context) for row in rows))
+        return [self._finished(result, caller, measure) for result in results]
+
+    def _admit(self, params: Params, caller: Caller, allowed: frozenset[OperationType]) -> _Admitted | Outcome:
+        """Let an operation through the gate, the bucket and the spec's rules, or say why not."""
         introspection = self._introspection or caller.introspection
         measure = Measure()
         try:
@@ -81,22 +132,35 @@ class Pipeline:
                 max_cost=caller.max_cost,
                 introspection=introspection,
             )
-            _check_type(prepared, params.operation_name, queries_only=queries_only)
+            _check_type(prepared, params.operation_name, allowed)
             self._throttle.spend(caller.key, max(measure.cost, 1))
         except (GraphQLSyntaxError, DomainError) as error:
             return self._refused(error, caller, measure)
         errors = self._documents.validate(prepared, hide_suggestions=not introspection)
         if errors:
             return Outcome(mask(errors, self._log), cost=self._report(caller, measure, 0))
+        return _Admitted(prepared, measure, hide_suggestions=not introspection)
+
+    async def _run(self, admitted: _Admitted, params: Params, caller: Caller, context: Any) -> Outcome:
         result = await self._execute(
             self._schema,
-            prepared.document,
+            admitted.prepared.document,
             params.operation_name,
             params.variables,
             context,
-            hide_suggestions=not introspection,
+            hide_suggestions=admitted.hide_suggestions,
         )
-        return self._finished(result, caller, measure)
+        return self._finished(result, caller, admitted.measure)
+
+    async def _begin(self, admitted: _Admitted, params: Params, context: Any) -> Stream | ExecutionResult:
+        return await open_stream(
+            self._schema,
+            admitted.prepared.document,
+            params.operation_name,
+            params.variables,
+            context,
+            hide_suggestions=admitted.hide_suggestions,
+        )
 
     def _refused(self, error: GraphQLSyntaxError | DomainError, caller: Caller, measure: Measure) -> Outcome:
         if isinstance(error, GraphQLSyntaxError):
@@ -123,14 +187,13 @@ class Pipeline:
         return CostReport(measure.cost, actual, rate.maximum, self._throttle.available(caller.key), rate.restore)
 
 
-def _check_type(prepared: Prepared, name: str | None, *, queries_only: bool) -> None:
+def _check_type(prepared: Prepared, name: str | None, allowed: frozenset[OperationType]) -> None:
     operation = prepared.gate.operation(name)
-    if operation is None:
+    if operation is None or operation.operation in allowed:
         return
     if operation.operation is OperationType.SUBSCRIPTION:
         raise BadInput("Subscriptions run over a WebSocket.")
-    if queries_only and operation.operation is not OperationType.QUERY:
-        raise HttpRefusal(405, "GET is for queries only.", headers=((b"allow", b"POST"),))
+    raise HttpRefusal(405, "GET is for queries only.", headers=((b"allow", b"POST"),))
 
 
 def _is_request_error(errors: Sequence[GraphQLError]) -> bool:

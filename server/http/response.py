@@ -81,8 +81,8 @@ def count_fields(data: bytes) -> int:
     return keys - data.count(b'\\":') if b"\\" in data else keys
 
 
-def of_outcome(outcome: Outcome, media: str) -> Response:
-    """Answer an operation."""
+def encode(outcome: Outcome) -> bytes:
+    """Return the JSON of an answer."""
     parts = []
     if outcome.data is not None:
         parts.append(b'"data":' + outcome.data)
@@ -90,8 +90,13 @@ def of_outcome(outcome: Outcome, media: str) -> Response:
         parts.append(b'"errors":' + orjson.dumps(outcome.errors))
     if outcome.cost is not None:
         parts.append(b'"extensions":' + outcome.cost.encode())
+    return b"{" + b",".join(parts) + b"}"
+
+
+def of_outcome(outcome: Outcome, media: str) -> Response:
+    """Answer an operation."""
     status = 200 if not outcome.errors else _status(outcome, media)
-    return Response(status, (*_HEADERS[media], *_extra(status, outcome)), b"{" + b",".join(parts) + b"}")
+    return Response(status, (*_HEADERS[media], *_extra(status, outcome)), encode(outcome))
 
 
 def of_context_failure(error: dict[str, Any], media: str) -> Response:

@@ -339,20 +339,6 @@ def test_the_page_s_policy_allows_what_the_page_loads_and_no_inline_script_of_ot
     assert policy["frame-ancestors"] == "'none'"
 
 
-async def test_a_websocket_is_closed(toy: Toy) -> None:
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    await toy.app({"type": "websocket"}, receive, send)
-
-    assert [message["type"] for message in sent] == ["websocket.close"]
-
-
 async def test_what_the_endpoint_could_not_hold_is_refused_when_it_is_made() -> None:
     class Extension(strawberry.extensions.SchemaExtension):
         pass
