@@ -10,7 +10,7 @@ from typing import Any
 
 import strawberry
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authz.authenticate import Audience, Authenticator
@@ -22,6 +22,7 @@ from server.health import Health
 from server.http import GraphQLEndpoint, Options
 from server.http.pipeline import Caller
 from server.http.request import Request
+from server.http.sockets import SocketOptions
 from server.http.throttle import Rate
 from server.runtime import Runtime
 from server.settings import Settings
@@ -64,7 +65,7 @@ class Application(Starlette):
         self._endpoints = endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
+        endpoint = self._endpoints.get(scope["path"]) if scope["type"] != "lifespan" else None
         await (super().__call__ if endpoint is None else endpoint)(scope, receive, send)
 
 
@@ -88,8 +89,9 @@ def create_app(settings: Settings, runtime: Runtime) -> Starlette:
         routes=[
             Route("/livez", health.livez),
             Route("/readyz", health.readyz),
-            # for what is not plain HTTP, and for the path a proxy has put before these
+            # for the path a proxy has put before these
             *(Route(path, endpoint) for path, endpoint in endpoints.items()),
+            *(WebSocketRoute(path, endpoint) for path, endpoint in endpoints.items()),
         ],
         lifespan=lifespan,
     )
@@ -108,6 +110,7 @@ def _endpoint(name: str, schema: strawberry.Schema, callers: _Callers, settings:
         executor=settings.executor,
         name=name,
         log_requests=settings.log_requests and logging.getLogger().isEnabledFor(logging.INFO),
+        sockets=SocketOptions(origins=settings.allowed_origins, connections=settings.socket_limit),
         request_lines=partial(RequestLines(to_stderr), logger="graphql") if settings.log_json else None,
     )
     return GraphQLEndpoint(schema, make_context=callers.context, describe_caller=callers.describe, options=options)

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     graphiql: bool | None = Field(None, description="GraphiQL at the endpoints; on in development only by default.")
     introspection: bool | None = Field(None, description="Introspection for all; on in development by default.")
     get_queries: bool = Field(default=False, description="Queries by GET.")
+    socket_origins: str = Field(
+        "", description="Origins of other hosts' pages that may open WebSockets, by commas; `*`: all."
+    )
+    socket_limit: int = Field(10_000, ge=1, description="WebSockets a process holds open.")
     max_cost: int = Field(20_000, ge=1, description="Points one operation may cost.")
     bucket_size: int = Field(100_000, ge=1, description="Points a caller may hold.")
     bucket_restore: int = Field(10_000, ge=1, description="Points a caller gets back each second.")
@@ -122,6 +126,10 @@ class Settings(BaseSettings):
     @property
     def shows_graphiql(self) -> bool:
         return self.is_development if self.graphiql is None else self.graphiql
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        return frozenset(origin.strip() for origin in self.socket_origins.split(",") if origin.strip())
 
     @property
     def allows_introspection(self) -> bool:

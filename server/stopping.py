@@ -10,12 +10,16 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.server import HANDLED_SIGNALS
 
+from server.http.sockets.protocol import MAX_FRAME_BYTES, PING_SECONDS, Sockets
 from server.settings import Settings
 from server.writes import JoinedWrites
 
 
 class StoppableServer(uvicorn.Server):
-    """Serves until SIGTERM or Ctrl-C. Requests under way are finished; a second Ctrl-C does not wait for them."""
+    """Serves until SIGTERM or Ctrl-C. Requests under way are finished; a second Ctrl-C does not wait for them.
+
+    WebSockets are closed with 1012 when it stops: their clients come back, to another server or to the next.
+    """
 
     def __init__(self, settings: Settings, app: Starlette) -> None:
         super().__init__(_config(settings, app))
@@ -48,6 +52,12 @@ def _config(settings: Settings, app: Starlette) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         http=JoinedWrites,
+        ws=Sockets,
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        # a window for each connection costs more memory than the connection, and a message is small
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,
