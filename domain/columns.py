@@ -35,3 +35,5 @@ class UtcDateTime(TypeDecorator[datetime]):
 # SQLite gives a row id only to a column declared INTEGER, which holds 64 bits there.
 BigInt: Any = BigInteger().with_variant(Integer(), "sqlite")
 Json: Any = JSON().with_variant(JSONB(), "postgresql")
+# where nothing is said, the column is NULL and not JSON's null
+JsonOrNull: Any = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")

@@ -8,7 +8,7 @@ from sqlalchemy import BindParameter, ColumnElement, Delete, Insert, Table, Upda
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from domain.errors import ScopeViolation
-from domain.scope import LEVELS, TenantSet, tenant_columns
+from domain.scope import LEVELS, Scope, TenantSet, tenant_columns
 from domain.tables import table_of
 from domain.walls import BRAND_TABLES, FAN_TABLES, OWN_TABLES
 
@@ -19,6 +19,11 @@ def install_guard(session_class: type[Session]) -> None:
     """Hold every session of the class to its scope, for objects at flush and for statements at execution."""
     event.listen(session_class, "before_flush", _check_objects)
     event.listen(session_class, "do_orm_execute", _check_statement)
+
+
+def check_insert(scope: Scope, table: Table, *rows: Mapping[str, Any]) -> None:
+    """Raise ScopeViolation where a row that is to be inserted past the session's statements lies outside the scope."""
+    _check_rows(scope.reach, table, rows)
 
 
 def _check_objects(session: Session, context: object, instances: object) -> None:

@@ -19,6 +19,8 @@ FanId = Annotated[int, NodeOf("Fan")]
 TagId = Annotated[int, NodeOf("Tag")]
 OrderId = Annotated[int, NodeOf("Order")]
 CascadeId = Annotated[int, NodeOf("Cascade")]
+ChannelAccountId = Annotated[int, NodeOf("ChannelAccount")]
+EventDefinitionId = Annotated[int, NodeOf("EventDefinition")]
 
 
 class Wide(NamedTuple):

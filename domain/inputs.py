@@ -1,7 +1,14 @@
 """What an input says of its fields to those who send it."""
 
 from dataclasses import MISSING, field
-from typing import Any
+from typing import Annotated, Any
+
+
+class AnyJson:
+    """Marks a value that is a JSON object of whatever the client likes."""
+
+
+JsonObject = Annotated[dict[str, Any], AnyJson()]
 
 
 def said(text: str, default: Any = MISSING, *, factory: Any = MISSING) -> Any:

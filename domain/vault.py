@@ -70,6 +70,11 @@ class GroupVault:
         key = self.material[self.current][KEY_BYTES:]
         return hmac.digest(key, f"{space}\0{text}".encode(), hashlib.sha256)
 
+    def short_hash(self, text: str, space: str) -> bytes:
+        """Hash a long text in 16 bytes, to know it again. Costs a fifth of `find_hash`."""
+        key = self.material[self.current][KEY_BYTES:]
+        return hashlib.blake2b(f"{space}\0{text}".encode(), key=key, digest_size=16).digest()
+
 
 class Vault:
     """Opens the groups' data keys with the master key and keeps them in memory."""

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, LargeBinary, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from domain.columns import Json
+from domain.columns import Json, JsonOrNull
 from domain.tables import key, moment, ref, within
 
 NAME_LENGTH, REFERENCE_LENGTH = 64, 128
@@ -76,7 +76,7 @@ class FanEvent(SQLModel, table=True):
     scene: str | None = Field(default=None, sa_type=String(REFERENCE_LENGTH))
     order_reference: str | None = Field(default=None, sa_type=String(REFERENCE_LENGTH))
     properties: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
-    violations: list[Any] | None = Field(default=None, sa_type=Json)
+    violations: list[Any] | None = Field(default=None, sa_type=JsonOrNull)
 
 
 class EventKey(SQLModel, table=True):

@@ -1,6 +1,6 @@
 """Writes of fans."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,8 +9,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
+from domain.bulk import among
 from domain.database import dialect_insert
 from domain.errors import BadInput
+from domain.events import follows
+from domain.events.models import FollowKind
 from domain.fans.models import Fan, Gender
 from domain.fans.queries import phone_space
 from domain.ids import ABSENT, Absent
@@ -41,6 +44,7 @@ class NewFan:
     dealer_id: int | None = None
     store_id: int | None = None
     source_account_id: int | None = None
+    source_scene: str | None = None
     subscribed: bool = False
     followed_at: datetime | None = None
     created_at: datetime | None = None
@@ -52,15 +56,42 @@ async def resolve_fans(
     """Return the brand's fan of each identity, making those it has not. Set-based, and safe to run twice at once."""
     keys = await vault.of_group(session, brand.group_id)
     people = await resolve_persons(session, keys, [new.identity for new in wanted])
-    known = await _fans_of(session, brand.id, people.values())
-    missing = {people[new.identity]: new for new in wanted if people[new.identity] not in known}
+    new_of = {people[new.identity]: new for new in wanted}
+    known = await fans_of_persons(session, keys, brand, new_of, new_of.__getitem__)
+    return {identity: known[person_id] for identity, person_id in people.items()}
+
+
+async def fans_of_persons(
+    session: AsyncSession,
+    keys: GroupVault,
+    brand: Brand,
+    person_ids: Iterable[int],
+    describe: Callable[[int], NewFan],
+) -> dict[int, int]:
+    """Return the brand's fan of each person; those it has not are made as described. They stay until the end."""
+    wanted = sorted(set(person_ids))
+    known = await _fans_of(session, brand.id, wanted)
+    missing = {person_id: describe(person_id) for person_id in wanted if person_id not in known}
     if missing:
-        rows = [_row(brand, keys, person_id, new) for person_id, new in sorted(missing.items())]
+        rows = [_row(brand, keys, person_id, new) for person_id, new in missing.items()]
         statement = dialect_insert(session, fans).on_conflict_do_nothing().returning(fans.c.id)
         made = list((await session.execute(statement, rows)).scalars())
         await emit(session, [fan_changed(brand.group_id, brand.id, fan_id, 1) for fan_id in made])
         known |= await _fans_of(session, brand.id, missing)
-    return {identity: known[person_id] for identity, person_id in people.items()}
+        await _begin_follows(session, brand, {known[person]: new for person, new in missing.items()}, set(made))
+    return known
+
+
+async def _begin_follows(session: AsyncSession, brand: Brand, new_by_fan: Mapping[int, NewFan], made: set[int]) -> None:
+    """Write what is said of new fans' following into their history, which the follow state is read off."""
+    steps: list[follows.Step] = []
+    for fan_id, new in new_by_fan.items():
+        if fan_id in made and new.followed_at is not None:
+            steps.append(follows.Step(fan_id, FollowKind.FOLLOW, new.followed_at, new.source_account_id))
+            if not new.subscribed:
+                # when they left nobody knows: some time before now
+                steps.append(follows.Step(fan_id, FollowKind.UNFOLLOW, clock.now(), new.source_account_id))
+    await follows.record(session, brand, steps)
 
 
 def fan_changed(group_id: int, brand_id: int, fan_id: int, version: int) -> Event:
@@ -80,8 +111,10 @@ def fan_gone(group_id: int, brand_id: int, fan_id: int, version: int) -> Event:
 
 async def _fans_of(session: AsyncSession, brand_id: int, person_ids: Iterable[int]) -> dict[int, int]:
     statement = select(fans.c.person_id, fans.c.id).where(
-        fans.c.brand_id == brand_id, fans.c.person_id.in_(sorted(set(person_ids)))
+        fans.c.brand_id == brand_id, among(session, fans.c.person_id, sorted(set(person_ids)))
     )
+    # what is written for a fan finds them there: a merge or an erasure waits until it is
+    statement = statement.order_by(fans.c.id).with_for_update(read=True, key_share=True)
     return {row.person_id: row.id for row in await session.execute(statement)}
 
 
