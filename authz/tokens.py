@@ -61,6 +61,13 @@ class FanClaims(NamedTuple):
     group_id: int
 
 
+class DownloadClaims(NamedTuple):
+    """The document a link was made for, and whose it is."""
+
+    job_id: int
+    fan_id: int
+
+
 class NewApiKey(NamedTuple):
     """A key to show once, and the two parts of it to store."""
 
@@ -89,6 +96,7 @@ class Tokens:
         self._settings = settings
         secret = settings.hs256_secret
         self._fan_key = None if secret is None else _derived(secret, "fan")
+        self._download_key = None if secret is None else _derived(secret, "download")
         self._staff_key = None if secret is None or settings.has_key_set else _derived(secret, "staff")
         self._key_set = KeySet(key_source(settings.jwks_url, settings.jwks_file)) if settings.has_key_set else None
 
@@ -123,6 +131,26 @@ class Tokens:
             return FanClaims(int(claims["sub"]), int(claims["brand_id"]), int(claims["group_id"]))
         except (KeyError, TypeError, ValueError):
             raise Unauthenticated from None
+
+    def mint_download(self, job_id: int, fan_id: int, ttl: timedelta) -> str:
+        """Make the token of a link to a fan's own document. Raises ValueError where no signing secret is configured."""
+        if self._download_key is None:
+            raise ValueError("links need a signing secret")
+        return self._mint(self._download_key, self._download_audience, ttl, str(job_id), {"fan_id": fan_id})
+
+    def verify_download(self, token: str) -> DownloadClaims:
+        """Return what the token of a link says. Raises Unauthenticated."""
+        if self._download_key is None or len(token) > MAX_TOKEN_CHARACTERS:
+            raise Unauthenticated
+        claims = self._claims(token, self._download_key, self._download_audience)
+        try:
+            return DownloadClaims(int(claims["sub"]), int(claims["fan_id"]))
+        except (KeyError, TypeError, ValueError):
+            raise Unauthenticated from None
+
+    @property
+    def _download_audience(self) -> str:
+        return f"{self._settings.audience_fan}:download"
 
     async def _key_for(self, token: str) -> VerificationKey | _SecretKey:
         if self._staff_key is not None:

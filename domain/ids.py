@@ -21,6 +21,7 @@ OrderId = Annotated[int, NodeOf("Order")]
 CascadeId = Annotated[int, NodeOf("Cascade")]
 ChannelAccountId = Annotated[int, NodeOf("ChannelAccount")]
 EventDefinitionId = Annotated[int, NodeOf("EventDefinition")]
+JobId = Annotated[int, NodeOf("Job")]
 
 
 class Wide(NamedTuple):

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -91,6 +91,8 @@ def _typed(column: ColumnElement[Any], value: Any) -> Any:
         if moment.tzinfo is None:
             raise ValueError(value)
         return moment.astimezone(UTC)
+    if kind is date:
+        return date.fromisoformat(value)
     if type(value) is not kind or (kind is int and not -(2**63) <= value < 2**63):
         raise ValueError(value)
     return value

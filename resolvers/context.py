@@ -10,6 +10,7 @@ from authz.templates import Templates
 from authz.tokens import Tokens
 from authz.viewer import Viewer
 from domain.database import Database
+from domain.privacy.erasing import ErasureList
 from domain.scope import Scope
 from domain.vault import Vault
 from graph.driver import Graph
@@ -25,6 +26,7 @@ class Services:
     graph: Graph
     templates: Templates
     tokens: Tokens
+    erasure_list: ErasureList
     development_login: bool = False
 
 

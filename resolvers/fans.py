@@ -82,10 +82,11 @@ async def _record_reading(context: Context, fans: Sequence[Fan]) -> None:
 async def me(context: Context) -> Fan:
     """Return the fan who asks."""
     async with context.reading() as session:
-        return await queries.get_fan(session, context.scope, _self(context))
+        return await queries.get_fan(session, context.scope, own_fan_id(context))
 
 
-def _self(context: Context) -> int:
+def own_fan_id(context: Context) -> int:
+    """Return the id of the fan who asks. Raises Forbidden where it is no fan."""
     if not isinstance(context.viewer, FanViewer):
         raise Forbidden("Only a fan has a self here.")
     return context.viewer.fan_id
@@ -94,7 +95,7 @@ def _self(context: Context) -> int:
 async def update_me(context: Context, input: ProfileChange) -> dict[str, Any]:
     """Change the caller's own profile."""
     async with context.transaction() as session:
-        fan = await queries.get_fan(session, context.scope, _self(context))
+        fan = await queries.get_fan(session, context.scope, own_fan_id(context))
         await service.update_profile(session, context.services.vault, context.viewer.principal, fan, input)
         return {"me": await queries.get_fan(session, context.scope, fan.id)}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from domain.errors import BadInput, NotFound
 from domain.fans.queries import fans_by_id
+from domain.jobs.queries import jobs_by_id
 from domain.orders.queries import orders_by_id
 from domain.shares.queries import cascades_by_id
 from domain.tags.queries import tags_by_id
@@ -31,6 +32,7 @@ FINDERS: dict[str, tuple[str, Find]] = {
     "Tag": ("tag:read", tags_by_id),
     "Order": ("order:read", orders_by_id),
     "Cascade": ("share:read", cascades_by_id),
+    "Job": ("job:read", jobs_by_id),
 }
 
 

@@ -4,9 +4,12 @@ import strawberry
 
 from schema.access import AccessMutation, AccessQuery
 from schema.bind import check_permissions
+from schema.consents import ConsentsMutation, ConsentsQuery, FanConsentsMutation, FanConsentsQuery
 from schema.fans import FanFansMutation, FanFansQuery, FansQuery
+from schema.jobs import FanJobsQuery, JobsQuery
 from schema.operations import OperationsQuery
 from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
+from schema.privacy import FanPrivacyMutation, FanPrivacyQuery, PrivacyQuery
 from schema.scalars import CONFIG
 from schema.shares import SharesQuery
 from schema.tags import TagsMutation, TagsQuery
@@ -14,22 +17,33 @@ from schema.tenancy import TenancyQuery
 
 
 @strawberry.type(description="What staff and services may read.")
-class Query(AccessQuery, FansQuery, OperationsQuery, OrdersQuery, SharesQuery, TagsQuery, TenancyQuery):
+class Query(
+    AccessQuery,
+    ConsentsQuery,
+    FansQuery,
+    JobsQuery,
+    OperationsQuery,
+    OrdersQuery,
+    PrivacyQuery,
+    SharesQuery,
+    TagsQuery,
+    TenancyQuery,
+):
     pass
 
 
 @strawberry.type(description="What staff and services may change.")
-class Mutation(AccessMutation, OrdersMutation, TagsMutation):
+class Mutation(AccessMutation, ConsentsMutation, OrdersMutation, TagsMutation):
     pass
 
 
 @strawberry.type(name="Query", description="What a fan may read: what is their own.")
-class FanQuery(FanFansQuery, FanOrdersQuery):
+class FanQuery(FanConsentsQuery, FanFansQuery, FanJobsQuery, FanOrdersQuery, FanPrivacyQuery):
     pass
 
 
 @strawberry.type(name="Mutation", description="What a fan may change: what is their own.")
-class FanMutation(FanFansMutation):
+class FanMutation(FanConsentsMutation, FanFansMutation, FanPrivacyMutation):
     pass
 
 

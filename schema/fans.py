@@ -10,10 +10,11 @@ from domain.fans.queries import select_fans
 from domain.orders.queries import last_orders_of_each
 from domain.tags.queries import FAN_TAGS_AMONG
 from domain.tenancy.queries import brand_of_each, dealer_of_each, source_account_of_each, store_of_each
-from resolvers import fans, orders, referrals, tags, tenancy
+from resolvers import consents, fans, orders, referrals, tags, tenancy
 from schema import sql
 from schema.arguments import enum_type
 from schema.bind import PUBLIC, Node, Payload, column, entity, mutation, query, relation, value
+from schema.consents import Consent
 from schema.generations import Generation
 from schema.page import Connection
 from schema.scalars import Money, spend_of
@@ -41,6 +42,8 @@ class Fan(Node):
     order_count: int = column("How many paid orders they have.")
     last_order_at: datetime | None = column("When they placed their last paid order.")
     created_at: datetime = column("When the brand first knew of them.")
+    erased_at: datetime | None = column("When who they stand in for was erased; such a fan has no name and no data.")
+    consents = relation(consents.consents_of, list[Consent] | None, permission="consent:read", size=5)
     phone = relation(fans.phones_of, str | None)
     spend = value(spend_of, Money, "What their paid orders sum up to.", sql=sql.spend_of)
     brand = relation(tenancy.brands_of, Brand | None, each=brand_of_each)
@@ -74,6 +77,7 @@ class Me:
     subscribed: bool = column("Whether I follow the brand.")
     order_count: int = column("How many paid orders I have.")
     created_at: datetime = column("When the brand first knew of me.")
+    consents = relation(consents.consents_of, list[Consent], size=5)
     phone = relation(fans.phones_of, str | None)
     spend = value(spend_of, Money, "What my paid orders sum up to.")
     brand = relation(tenancy.brands_of, MyBrand | None)

@@ -18,6 +18,7 @@ from authz.viewer import Anonymous, ServiceViewer
 from resolvers.context import Context, Services
 from schema import fan_schema, staff_schema
 from schema.gate import Limits
+from server.downloads import DOWNLOAD_PATH, Downloads
 from server.health import Health
 from server.http import GraphQLEndpoint, Options
 from server.http.pipeline import Caller
@@ -89,6 +90,7 @@ def create_app(settings: Settings, runtime: Runtime) -> Starlette:
         routes=[
             Route("/livez", health.livez),
             Route("/readyz", health.readyz),
+            Route(DOWNLOAD_PATH, Downloads(services).download, methods=["GET"]),
             # for the path a proxy has put before these
             *(Route(path, endpoint) for path, endpoint in endpoints.items()),
             *(WebSocketRoute(path, endpoint) for path, endpoint in endpoints.items()),

@@ -2,7 +2,7 @@
 
 import typer
 
-from server.commands import data, deployment, graph, serving, tenants
+from server.commands import data, deployment, erase, graph, serving, tenants
 from server.commands.settings import guarded
 
 app = typer.Typer(
@@ -13,6 +13,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="import", help="Bring records of other systems in from files.")
 app.add_typer(tenants.app, name="create", help="Make the first group, its brands, and keys for services.")
 app.add_typer(graph.app, name="graph", help="Rebuild the graph from the tables, or compare the two.")
+app.add_typer(erase.app, name="erase", help="The list of who was erased, for after a backup is restored.")
 app.command("serve")(serving.serve)
 app.command("worker")(serving.worker)
 app.command("demo")(serving.demo)

@@ -17,6 +17,7 @@ from graph.driver import Graph
 from graph.embedded import EmbeddedGraph
 from graph.errors import GraphUnavailable
 from resolvers.context import Services
+from server.erasures import ErasureFile
 from server.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -68,8 +69,9 @@ async def runtime_of(settings: Settings) -> AsyncIterator[Runtime]:
     templates.check()
     async with database_of(settings) as (database, vault), graph_of(settings) as graph:
         tokens = Tokens(settings.tokens)
-        login = settings.allows_development_login
-        yield Runtime(settings, Services(database, vault, graph, templates, tokens, development_login=login))
+        login, erasures = settings.allows_development_login, ErasureFile(settings.erasure_file)
+        services = Services(database, vault, graph, templates, tokens, erasures, development_login=login)
+        yield Runtime(settings, services)
 
 
 async def _ensure_schema(graph: Graph) -> None:

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
 
     environment: Environment = Field(Environment.DEVELOPMENT, description="`development` or `production`.")
     data_dir: Path = Field(Path(".scrm"), description="Where SQLite, the embedded graph and development keys are kept.")
+    erasure_list: str = Field("", description="File of who was erased, backed up apart; empty for the data directory.")
     host: str = Field("127.0.0.1", description="The address the server listens on.")
     port: int = Field(8000, ge=0, le=65535, description="The port the server listens on.")
     database_url: str = Field("", description="SQLAlchemy URL; empty for SQLite in the data directory.")
@@ -144,6 +145,10 @@ class Settings(BaseSettings):
     def owner_database(self) -> str:
         """The URL migrations run under."""
         return _with_driver(self.migration_url) if self.migration_url else self.database
+
+    @property
+    def erasure_file(self) -> Path:
+        return Path(self.erasure_list) if self.erasure_list else self.data_dir / "erasures.jsonl"
 
     @property
     def graph_directory(self) -> Path:

@@ -1,4 +1,4 @@
-"""What runs beside the requests: the projector, and the forgetting of what has served its time."""
+"""What runs beside the requests: the projector, jobs, and the forgetting of what has served its time."""
 
 import asyncio
 from contextlib import suppress
@@ -7,7 +7,10 @@ from datetime import timedelta
 import structlog
 
 from domain import clock, idempotency
+from domain.jobs.runner import Runner
 from domain.outbox import upkeep
+from domain.privacy.handlers import handlers
+from domain.privacy.service import prune_exports
 from graph.projector import Projector
 from resolvers.context import Services
 
@@ -20,10 +23,12 @@ KEYS_KEPT = timedelta(hours=96)
 
 
 async def work(services: Services, stop: asyncio.Event) -> None:
-    """Project and forget until told to stop; what is under way is finished first."""
+    """Project, do jobs and forget until told to stop; what is under way is finished first."""
     projector = Projector(services.database, services.graph)
+    runner = Runner(services.database, handlers(services.vault, services.erasure_list))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(projector.run(stop))
+        tasks.create_task(runner.run(stop))
         tasks.create_task(_forget_hourly(services, stop))
 
 
@@ -40,8 +45,9 @@ async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
 
 
 async def forget(services: Services) -> None:
-    """Delete delivered events and idempotency keys that are older than they are promised to be kept."""
+    """Delete delivered events, idempotency keys and exports that are older than they are promised to be kept."""
     now = clock.now()
     events = await upkeep.prune(services.database, now - SENT_KEPT)
     keys = await idempotency.prune(services.database, now - KEYS_KEPT)
-    log.info("forgotten", events=events, keys=keys)
+    documents = await prune_exports(services.database)
+    log.info("forgotten", events=events, keys=keys, documents=documents)

@@ -39,6 +39,7 @@ from graph.driver import Graph
 from resolvers.context import Services
 from schema.ids import encode
 from server.app import create_app
+from server.erasures import ErasureFile
 from server.runtime import Runtime
 from server.settings import Settings
 from tests.statements import statements_of
@@ -257,8 +258,9 @@ async def _link_two_brands(world: World) -> None:
 def services_of(database: Database, settings: Settings, graph: Graph | None = None) -> Services:
     """Return services on the test's database; without a graph, with one that never answers."""
     found = graph or Graph.connect(NOWHERE, ("nobody", "nothing"), "none")
-    login = settings.allows_development_login
-    return Services(database, Vault(MASTER_KEY), found, Templates(), Tokens(settings.tokens), development_login=login)
+    login, erasures = settings.allows_development_login, ErasureFile(settings.erasure_file)
+    tokens = Tokens(settings.tokens)
+    return Services(database, Vault(MASTER_KEY), found, Templates(), tokens, erasures, development_login=login)
 
 
 class Client:

@@ -1,10 +1,10 @@
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from domain.columns import BigInt
-from domain.tables import key, moment, ref, within
+from domain.columns import BigInt, Json
+from domain.tables import moment, ref, within
 
 
 class ExportPart(SQLModel, table=True):
@@ -23,22 +23,24 @@ class ExportPart(SQLModel, table=True):
 
 
 class Erasure(SQLModel, table=True):
-    """That a fan asked to be erased, and when it was done. After a restored backup the erasure is done again.
+    """That a fan asked to be erased, by which job, and when it was done.
 
-    `fan_made_at` tells the fan from another that got the same number after the restoration.
+    `fans` are the ids they were known by and `persons` the uids of who they were: a restored backup is searched for
+    both.
     """
 
     __tablename__ = "erasures"
     __table_args__ = (
         within("brands", "group_id", "brand_id"),
-        UniqueConstraint("brand_id", "fan_id", "fan_made_at"),
-        Index("ix_erasures_brand_id_id", "brand_id", "id"),
+        Index("ix_erasures_brand_id_job_id", "brand_id", "job_id"),
+        Index("ix_erasures_fan_id", "fan_id"),
     )
 
-    id: int = key()
+    job_id: int = Field(primary_key=True, sa_type=BigInt, sa_column_args=[ForeignKey("jobs.id")])
     group_id: int = ref()
     brand_id: int = ref()
     fan_id: int = ref()
-    fan_made_at: datetime = moment()
+    fans: list[int] = Field(default_factory=list, sa_type=Json)
+    persons: list[str] = Field(default_factory=list, sa_type=Json)
     asked_at: datetime = moment(now=True)
     erased_at: datetime | None = moment(nullable=True)

@@ -16,6 +16,7 @@ class Cascade(SQLModel, table=True):
         UniqueConstraint("brand_id", "source", "code"),
         UniqueConstraint("brand_id", "id"),
         CheckConstraint("size >= 1", name="size"),
+        Index("ix_cascades_seed_fan_id", "seed_fan_id"),
         Index("ix_cascades_group_size", "group_id", "size", "id"),
         Index("ix_cascades_brand_size", "brand_id", "size", "id"),
     )

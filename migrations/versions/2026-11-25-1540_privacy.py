@@ -34,22 +34,6 @@ WALLS = {
 
 def upgrade() -> None:
     op.create_table(
-        "erasures",
-        sa.Column("id", BIG, nullable=False),
-        sa.Column("group_id", BIG, nullable=False),
-        sa.Column("brand_id", BIG, nullable=False),
-        sa.Column("fan_id", BIG, nullable=False),
-        sa.Column("fan_made_at", MOMENT, nullable=False),
-        sa.Column("asked_at", MOMENT, nullable=False),
-        sa.Column("erased_at", MOMENT, nullable=True),
-        sa.ForeignKeyConstraint(
-            ["group_id", "brand_id"], ["brands.group_id", "brands.id"], name=op.f("fk_erasures_group_id_brand_id")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_erasures")),
-        sa.UniqueConstraint("brand_id", "fan_id", "fan_made_at", name=op.f("uq_erasures_brand_id_fan_id_fan_made_at")),
-    )
-    op.create_index("ix_erasures_brand_id_id", "erasures", ["brand_id", "id"], unique=False)
-    op.create_table(
         "jobs",
         sa.Column("id", BIG, nullable=False),
         sa.Column("group_id", BIG, nullable=False),
@@ -80,6 +64,25 @@ def upgrade() -> None:
     op.create_index("ix_jobs_fan_id_id", "jobs", ["fan_id", "id"], unique=False)
     op.create_index("ix_jobs_open", "jobs", ["next_at"], unique=False, sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_index("uq_jobs_open", "jobs", ["kind", "fan_id"], unique=True, sqlite_where=OPEN, postgresql_where=OPEN)
+    op.create_table(
+        "erasures",
+        sa.Column("job_id", BIG, nullable=False),
+        sa.Column("group_id", BIG, nullable=False),
+        sa.Column("brand_id", BIG, nullable=False),
+        sa.Column("fan_id", BIG, nullable=False),
+        sa.Column("fans", JSON, nullable=False),
+        sa.Column("persons", JSON, nullable=False),
+        sa.Column("asked_at", MOMENT, nullable=False),
+        sa.Column("erased_at", MOMENT, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["group_id", "brand_id"], ["brands.group_id", "brands.id"], name=op.f("fk_erasures_group_id_brand_id")
+        ),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_erasures_job_id")),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_erasures")),
+    )
+    op.create_index("ix_erasures_brand_id_job_id", "erasures", ["brand_id", "job_id"], unique=False)
+    op.create_index("ix_erasures_fan_id", "erasures", ["fan_id"], unique=False)
+    op.create_index("ix_cascades_seed_fan_id", "cascades", ["seed_fan_id"], unique=False)
     op.create_table(
         "export_parts",
         sa.Column("job_id", BIG, nullable=False),
@@ -149,5 +152,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     lower_walls(WALLS)
     op.drop_column("fans", "erased_at")
-    for table in ("consents", "consent_records", "export_parts", "jobs", "erasures"):
+    op.drop_index("ix_cascades_seed_fan_id", table_name="cascades")
+    for table in ("consents", "consent_records", "export_parts", "erasures", "jobs"):
         op.drop_table(table)

@@ -29,6 +29,9 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.nodes": (f'nodes(ids: ["{ID}"]) {{ id }}', READERS),
     "Query.graphLag": ("graphLag { pending }", READERS - {"D1", "S1"}),
     "Query.auditLog": (f"auditLog{FIRST}", ADMINS),
+    "Query.consentRecords": (f'consentRecords(fanId: "{ID}", first: 1) {{ nodes {{ __typename }} }}', READERS),
+    "Query.erasures": (f"erasures{FIRST}", ADMINS),
+    "Query.jobs": (f"jobs{FIRST}", ADMINS),
     "Query.order": (f'order(id: "{ID}") {{ id }}', READERS),
     "Query.orders": (f"orders{FIRST}", READERS),
     "Query.cascade": (f'cascade(id: "{ID}") {{ id }}', READERS),
@@ -44,6 +47,10 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Mutation.disableStaff": (
         f'disableStaff(input: {{staffId: "{ID}"}}) {{ userErrors {{ code }} }}',
         frozenset({"HQ1", "G2"}),
+    ),
+    "Mutation.recordConsents": (
+        f'recordConsents(input: {{fanIds: ["{ID}"], policy: "1", choices: []}}) {{ userErrors {{ code }} }}',
+        TAGGERS,
     ),
     "Mutation.recordOrders": (
         f'recordOrders(input: {{brandId: "{ID}", source: "x", idempotencyKey: "x", orders: []}}) {{ replayed }}',
@@ -61,8 +68,18 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
 }
 FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.me": ("me { nickname }", frozenset({FAN})),
+    "Query.erasure": ('erasure(receipt: "x") { askedAt }', frozenset({FAN, NO_TOKEN})),
+    "Query.myConsentRecords": (f"myConsentRecords{FIRST}", frozenset({FAN})),
+    "Query.myJob": (f'myJob(id: "{ID}") {{ id }}', frozenset({FAN})),
+    "Query.myJobs": (f"myJobs{FIRST}", frozenset({FAN})),
     "Query.myOrders": (f"myOrders{FIRST}", frozenset({FAN})),
     "Mutation.updateMe": ('updateMe(input: {phone: "x"}) { userErrors { code } }', frozenset({FAN})),
+    "Mutation.eraseMe": ("eraseMe(input: {confirm: false}) { userErrors { code } }", frozenset({FAN})),
+    "Mutation.exportMyData": ('exportMyData(input: {sections: ["x"]}) { userErrors { code } }', frozenset({FAN})),
+    "Mutation.setMyConsents": (
+        'setMyConsents(input: {policy: "1", choices: []}) { userErrors { code } }',
+        frozenset({FAN}),
+    ),
     "Mutation.loginForDevelopment": (
         f'loginForDevelopment(input: {{brandId: "{ID}", externalId: "x"}}) {{ userErrors {{ code }} }}',
         frozenset({FAN, NO_TOKEN}),

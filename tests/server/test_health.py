@@ -19,6 +19,7 @@ from graph.driver import Graph
 from migrations import head
 from resolvers.context import Services
 from server.app import create_app
+from server.erasures import ErasureFile
 from server.runtime import Runtime
 from server.settings import Settings
 from tests.conftest import GraphServer
@@ -49,7 +50,9 @@ class Probe:
 
 @asynccontextmanager
 async def probing(settings: Settings, database: Database, graph: Graph) -> AsyncIterator[Probe]:
-    services = Services(database, Vault(MASTER_KEY), graph, Templates(), Tokens(settings.tokens))
+    services = Services(
+        database, Vault(MASTER_KEY), graph, Templates(), Tokens(settings.tokens), ErasureFile(settings.erasure_file)
+    )
     app = create_app(settings, Runtime(settings, services))
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as http:
