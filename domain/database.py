@@ -94,6 +94,29 @@ class Database:
         )
 
 
+@asynccontextmanager
+async def acting_as(session: AsyncSession, scope: Scope) -> AsyncIterator[None]:
+    """Widen a session to another scope for what its caller may cause but not do: merging a person's fans of all brands.
+
+    A test holds who may call this. An error inside must end the transaction, or the savepoint it was opened in.
+    """
+    before = session.info["scope"]
+    await _bind(session, scope)
+    try:
+        yield
+    except BaseException:
+        session.info["scope"] = before
+        raise
+    await _bind(session, before)
+
+
+async def _bind(session: AsyncSession, scope: Scope) -> None:
+    session.info["scope"] = scope
+    if session.get_bind().dialect.name == "postgresql":
+        connection = await session.connection()
+        await connection.exec_driver_sql(*wall_settings(scope, session.info.get("statement_seconds")))
+
+
 class _Translated:
     """Turn what a driver says about locks, time limits and lost connections into refusals a client can act on."""
 

@@ -121,4 +121,6 @@ async def login_for_development(context: Context, input: DevelopmentLogin) -> di
         if brand is None:
             raise NotFound("No such brand.", field=("input", "brandId"))
         found = await service.resolve_fans(session, context.services.vault, brand, [NewFan(identity)])
+    if identity not in found:
+        raise BadInput("externalId names nobody.", field=("input", "externalId"))
     return {"access_token": context.services.tokens.mint_fan(found[identity], brand.id, brand.group_id)}

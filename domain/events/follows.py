@@ -54,6 +54,14 @@ async def recompute(session: AsyncSession, fan_ids: Iterable[int]) -> None:
     await session.execute(update(fans).where(wanted).values(**state, updated_at=clock.now()))
 
 
+async def recompute_known(session: AsyncSession, fan_ids: Iterable[int]) -> None:
+    """Recompute the state of those of the (locked) fans who have a history."""
+    wanted = select(follows.c.fan_id).distinct().where(follows.c.fan_id.in_(sorted(set(fan_ids))))
+    known = (await session.execute(wanted)).scalars().all()
+    if known:
+        await recompute(session, known)
+
+
 def _has_later(row: FromClause) -> ColumnElement[bool]:
     """Build the condition that the fan took a later step at the same account, which says nothing of others."""
     other = follows.alias("later")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
@@ -16,21 +16,28 @@ from domain.events import follows
 from domain.events.models import FollowKind
 from domain.fans.models import Fan, Gender
 from domain.fans.queries import phone_space
+from domain.fans.sums import lock_fans, recompute_spend
 from domain.ids import ABSENT, Absent
 from domain.inputs import said
-from domain.orders.models import SPENT, Order
-from domain.outbox import Event, emit
-from domain.persons.service import IdentityRef, resolve_persons
+from domain.outbox import emit
+from domain.outbox.telling import fan_changed, fan_gone
+from domain.persons.claims import Claim, IdentityRef
+from domain.persons.resolution import resolve
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 from domain.vault import GroupVault, Vault, is_phone, normalise_phone
 
-fans, orders = table_of(Fan), table_of(Order)
+__all__ = ["fan_changed", "fan_gone", "lock_fans", "recompute_spend"]  # beside what is defined here
+
+fans = table_of(Fan)
 
 
 @dataclass(frozen=True)
 class NewFan:
-    """What is known of a fan when a channel first names them. Only used where the fan is new."""
+    """What is known of a fan when a channel first names them. Only used where the fan is new, but for who it is.
+
+    `also` are further identities named with the first, `verified` those of all that were proved in the act.
+    """
 
     identity: IdentityRef
     nickname: str | None = None
@@ -48,15 +55,26 @@ class NewFan:
     subscribed: bool = False
     followed_at: datetime | None = None
     created_at: datetime | None = None
+    also: tuple[IdentityRef, ...] = ()
+    verified: frozenset[IdentityRef] = frozenset()
+    evidence: str = ""
+
+    def claim(self) -> Claim:
+        """Return what is said of who the fan is."""
+        return Claim((self.identity, *self.also), self.verified, self.evidence)
 
 
 async def resolve_fans(
-    session: AsyncSession, vault: Vault, brand: Brand, wanted: Sequence[NewFan]
+    session: AsyncSession, vault: Vault, brand: Brand, wanted: Sequence[NewFan], *, principal: str = "system"
 ) -> dict[IdentityRef, int]:
-    """Return the brand's fan of each identity, making those it has not. Set-based, and safe to run twice at once."""
+    """Return the brand's fan of each identity, making those it has not. Set-based, and safe to run twice at once.
+
+    An identity that leads to nobody, such as a blocked value, is left out.
+    """
     keys = await vault.of_group(session, brand.group_id)
-    people = await resolve_persons(session, keys, [new.identity for new in wanted])
-    new_of = {people[new.identity]: new for new in wanted}
+    found = await resolve(session, keys, [new.claim() for new in wanted], principal=principal)
+    people = {new.identity: person for new, person in zip(wanted, found, strict=True) if person is not None}
+    new_of = {people[new.identity]: new for new in wanted if new.identity in people}
     known = await fans_of_persons(session, keys, brand, new_of, new_of.__getitem__)
     return {identity: known[person_id] for identity, person_id in people.items()}
 
@@ -92,21 +110,6 @@ async def _begin_follows(session: AsyncSession, brand: Brand, new_by_fan: Mappin
                 # when they left nobody knows: some time before now
                 steps.append(follows.Step(fan_id, FollowKind.UNFOLLOW, clock.now(), new.source_account_id))
     await follows.record(session, brand, steps)
-
-
-def fan_changed(group_id: int, brand_id: int, fan_id: int, version: int) -> Event:
-    """Tell the graph that a fan is there in this version."""
-    payload = {"id": fan_id, "brand": brand_id}
-    return Event(group_id, brand_id, "graph", "fan", f"fan:{fan_id}", version, payload)
-
-
-def fan_gone(group_id: int, brand_id: int, fan_id: int, version: int) -> Event:
-    """Tell the graph that a fan is there no more, nor any edge of theirs.
-
-    `version` is above the fan's last one. A fan who comes back under the id needs one above that.
-    """
-    payload = {"id": fan_id, "brand": brand_id}
-    return Event(group_id, brand_id, "graph", "fan_gone", f"fan:{fan_id}", version, payload)
 
 
 async def _fans_of(session: AsyncSession, brand_id: int, person_ids: Iterable[int]) -> dict[int, int]:
@@ -145,26 +148,6 @@ def sealed_phone(keys: GroupVault, brand_id: int, phone: str | None) -> dict[str
         "phone_cipher": keys.seal(number, "fans.phone"),
         "phone_hash": keys.find_hash(number, phone_space(brand_id)),
     }
-
-
-async def lock_fans(session: AsyncSession, fan_ids: Iterable[int]) -> None:
-    """Lock the fans in one order for all, so that sums recomputed after are over what others have committed."""
-    ids = sorted(set(fan_ids))
-    await session.execute(
-        select(fans.c.id).where(fans.c.id.in_(ids)).order_by(fans.c.id).with_for_update(key_share=True)
-    )
-
-
-async def recompute_spend(session: AsyncSession, fan_ids: Iterable[int]) -> None:
-    """Bring spend, order count and last order of the (locked) fans up to what their orders say, in one statement."""
-    mine = (orders.c.fan_id == fans.c.id, orders.c.state.in_([state.value for state in SPENT]))
-    sums = {
-        "order_count": select(func.count()).where(*mine).scalar_subquery(),
-        "spend": select(func.coalesce(func.sum(orders.c.amount), 0)).where(*mine).scalar_subquery(),
-        "last_order_at": select(func.max(orders.c.placed_at)).where(*mine).scalar_subquery(),
-    }
-    wanted = fans.c.id.in_(sorted(set(fan_ids)))
-    await session.execute(update(fans).where(wanted).values(**sums, updated_at=clock.now()))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Writes of orders that come from other systems: in bulk, in any order, as often as they are sent."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from domain.fans.service import NewFan, lock_fans, recompute_spend, resolve_fans
 from domain.money import to_minor
 from domain.orders.models import Order, OrderLine
 from domain.orders.rules import OrderInput, OrderLineInput, problems
-from domain.persons.service import IdentityRef
+from domain.persons.claims import IdentityRef
+from domain.persons.naming import blocked_among
 from domain.reads import grouped
 from domain.tables import table_of
 from domain.tenancy.models import Brand, Dealer, Store
@@ -45,12 +46,14 @@ async def record_orders(
     A row sent again changes nothing unless it says something else; of two rows with one number the later counts.
     Spend, order count and last order of the fans are right in the same transaction.
     """
-    results, accepted = await _sort_out(session, brand, batch)
+    keys = await vault.of_group(session, brand.group_id)
+    blocked = await blocked_among(session, keys, [_identity(order) for order in batch.orders])
+    results, accepted = await _sort_out(session, brand, batch, blocked)
     if batch.policy is ErrorPolicy.REJECT_EVERYTHING and len(accepted) < len(batch.orders):
         return results
     latest = {order.number: (index, order) for index, order in accepted}
     if latest:
-        ids = await _write(session, vault, brand, batch.source, latest, results)
+        ids = await _write(session, vault, principal, brand, batch.source, latest, results)
         for index, order in accepted:
             if latest[order.number][0] != index:
                 results[index].id, results[index].outcome = ids[order.number], RowOutcome.UNCHANGED
@@ -62,7 +65,7 @@ async def record_orders(
 
 
 async def _sort_out(
-    session: AsyncSession, brand: Brand, batch: OrderBatch
+    session: AsyncSession, brand: Brand, batch: OrderBatch, blocked: Collection[IdentityRef]
 ) -> tuple[list[RowResult], list[tuple[int, OrderInput]]]:
     """Judge every row; return a result for each, and the rows to write with what the policy drops taken off."""
     now = clock.now()
@@ -73,6 +76,8 @@ async def _sort_out(
         found = problems(order, brand.currency, now)
         if (order.dealer_id, order.store_id) in unknown:
             found.append(Problem("dealerId", "no such dealer or store of this brand", "NOT_FOUND", optional=True))
+        if not found and _identity(order) in blocked:
+            found.append(Problem("fan.value", "is shared by many and names nobody", "BLOCKED_IDENTITY"))
         result = RowResult(index, RowOutcome.REJECTED, problems=found)
         results.append(result)
         if not found:
@@ -109,6 +114,7 @@ def _identity(order: OrderInput) -> IdentityRef:
 async def _write(
     session: AsyncSession,
     vault: Vault,
+    principal: str,
     brand: Brand,
     source: str,
     latest: dict[str, tuple[int, OrderInput]],
@@ -118,7 +124,7 @@ async def _write(
         NewFan(_identity(order), dealer_id=order.dealer_id, store_id=order.store_id, created_at=order.placed_at)
         for _, order in latest.values()
     ]
-    fans = await resolve_fans(session, vault, brand, newcomers)
+    fans = await resolve_fans(session, vault, brand, newcomers, principal=principal)
     await lock_fans(session, fans.values())
     known = await _known(session, brand.id, source, latest)
     rows = {n: _row(brand, source, order, fans[_identity(order)], known.get(n)) for n, (_, order) in latest.items()}

@@ -1,26 +1,21 @@
 """Resolution: which person the identities named together by an event, an order, a login or an import belong to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.persons.service import IdentityRef, resolve_persons
+from domain.errors import Conflict
+from domain.persons import holdings
+from domain.persons.carrying_out import carry_out
+from domain.persons.claims import Claim
+from domain.persons.holdings import Holdings
+from domain.persons.naming import Batch, read_batch
+from domain.persons.rules import Held, Plan, make_plan
 from domain.vault import GroupVault
 
+__all__ = ["Claim", "resolve"]
 
-@dataclass(frozen=True)
-class Claim:
-    """Identities that were named together.
-
-    `verified` are those of them that were proved in the act: a phone by a code that was sent to it. Only a service that
-    checked it may say so, never a fan. `evidence` says where the claim comes from by kind and number, such as
-    `event:01J…` or `order:tmall/123`, in 200 characters at most and without personal data.
-    """
-
-    identities: tuple[IdentityRef, ...]
-    verified: frozenset[IdentityRef] = frozenset()
-    evidence: str = ""
+TRIES = 20
 
 
 async def resolve(
@@ -28,7 +23,67 @@ async def resolve(
 ) -> list[int | None]:
     """Return the person of each claim, in order; None for a claim that names nobody: nothing, or blocked values only.
 
-    To be called once in a transaction, before anything is written that belongs to a fan.
+    Makes, attaches and merges as `rules.plan` says, in the caller's transaction and a constant number of statements.
+    Until that ends nobody merges the persons away. To be called once in a transaction, before anything is written that
+    belongs to a fan. Raises Conflict where others were always faster.
     """
-    people = await resolve_persons(session, keys, [ref for claim in claims for ref in claim.identities])
-    return [people[claim.identities[0]] if claim.identities else None for claim in claims]
+    batch = await read_batch(session, keys, claims)
+    if not batch.values:
+        return [None] * len(claims)
+    turn = _Turn(session, keys, batch, principal)
+    for _ in range(TRIES):
+        # what was locked for a plan that cannot be carried out is let go with the savepoint
+        savepoint = await session.begin_nested()
+        people = await turn.attempt()
+        if people is not None:
+            await savepoint.commit()
+            return people
+        await savepoint.rollback()
+        await turn.wait()
+    raise Conflict
+
+
+class _Turn:
+    """One batch on its way through locks: from plan to deed, or back to the start where others changed the ground.
+
+    Persons a batch only leads to are locked against being merged away (KEY SHARE), those it attaches to against others
+    who attach (NO KEY UPDATE), those it merges against everybody (UPDATE). Each kind is locked in the order of ids,
+    and one batch of a group at a time merges, so that nobody waits in a circle. SQLite has one writer and no locks.
+    """
+
+    def __init__(self, session: AsyncSession, keys: GroupVault, batch: Batch, principal: str) -> None:
+        self._session = session
+        self._keys = keys
+        self._batch = batch
+        self._principal = principal
+        self._only_writer = holdings.is_sqlite(session)
+        self._must_be_alone = self._is_alone = False
+
+    async def attempt(self) -> list[int | None] | None:
+        """Return the persons of the claims, or None where the batch has to begin anew."""
+        held = Holdings(self._session, self._keys.group_id)
+        locked = await self._lock_merging() if self._is_alone else set()
+        known = await held.known(self._batch.values, lock=True)
+        plan = await self._plan(held, known)
+        if not self._only_writer and not plan.reshaped() <= locked:
+            self._must_be_alone = True
+            return None
+        return await carry_out(self._session, self._keys, plan, self._batch, principal=self._principal)
+
+    async def wait(self) -> None:
+        """Wait for the turn to merge, where the batch needs it. Nothing else is locked by then."""
+        if self._must_be_alone and not self._is_alone:
+            await holdings.merge_alone(self._session, self._keys.group_id)
+            self._is_alone = True
+
+    async def _lock_merging(self) -> set[int]:
+        held = Holdings(self._session, self._keys.group_id)
+        plan = await self._plan(held, await held.known(self._batch.values, lock=False), lock=False)
+        return await held.lock_merging(plan.reshaped())
+
+    async def _plan(self, held: Holdings, known: dict[bytes, Held], *, lock: bool = True) -> Plan:
+        plan = make_plan(self._batch.claims, known, {}, ())
+        while plan.wanting - held.loaded.keys():
+            await held.load(plan.wanting, lock=lock)
+            plan = make_plan(self._batch.claims, known, held.loaded, held.apart)
+        return plan

@@ -13,13 +13,16 @@ from domain import clock
 from domain.batches import Problem, RowOutcome, RowResult
 from domain.database import dialect_insert
 from domain.fans.service import NewFan, resolve_fans
-from domain.outbox import Event, emit
+from domain.outbox import emit
+from domain.outbox.telling import share_gone, share_recorded
 from domain.persons.service import IdentityRef
 from domain.shares.models import Cascade, Share
 from domain.shares.rules import Edge, Growth, grow
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 from domain.vault import Vault
+
+__all__ = ["share_gone", "share_recorded"]  # beside what is defined here
 
 cascades, shares = table_of(Cascade), table_of(Share)
 
@@ -49,13 +52,14 @@ async def record_shares(
     """Grow the cascades by the batch. A row sent again changes nothing; sizes are right in the same transaction."""
     refs = dict.fromkeys(ref for share in batch for ref in (share.sharer, share.reached))
     fans = await resolve_fans(session, vault, brand, [NewFan(ref) for ref in refs])
-    edges = [Edge(i, s.cascade, fans[s.sharer], fans[s.reached]) for i, s in enumerate(batch)]
+    named = [(i, s) for i, s in enumerate(batch) if s.sharer in fans and s.reached in fans]
+    edges = [Edge(i, s.cascade, fans[s.sharer], fans[s.reached]) for i, s in named]
     known = await _lock_cascades(session, brand, source, edges)
     members = await _members(session, known, edges)
     growth = grow(edges, members, {code: row.seed_fan_id for code, row in known.items()})
     ids = {code: row.id for code, row in known.items()} | await _new_cascades(session, brand, source, growth.seeds)
     await _add(session, brand, ids, growth.added, batch)
-    return _recorded(growth)
+    return _recorded(growth, set(range(len(batch))) - {i for i, _ in named})
 
 
 async def _lock_cascades(session: AsyncSession, brand: Brand, source: str, edges: Iterable[Edge]) -> dict[str, Any]:
@@ -120,31 +124,13 @@ async def _add(
     await session.execute(update(cascades).where(cascades.c.id.in_(sorted(grown))).values(size=size))
 
 
-def share_recorded(row: Any) -> Event:
-    """Tell the graph how a cascade reached a fan."""
-    payload = {
-        "cascade": row["cascade_id"],
-        "from": row["from_fan_id"],
-        "to": row["to_fan_id"],
-        "brand": row["brand_id"],
-        "channel": row["channel"],
-        "at": int(row["shared_at"].timestamp() * 1000),
-    }
-    key = f"share:{row['cascade_id']}:{row['to_fan_id']}"
-    return Event(row["group_id"], row["brand_id"], "graph", "share", key, 1, payload)
-
-
-def share_gone(group_id: int, brand_id: int, cascade_id: int, to_fan_id: int) -> Event:
-    """Tell the graph that a cascade did not reach a fan after all; needless where an end of the share is gone."""
-    payload = {"cascade": cascade_id, "to": to_fan_id, "brand": brand_id}
-    return Event(group_id, brand_id, "graph", "share_gone", f"share:{cascade_id}:{to_fan_id}", 1, payload)
-
-
-def _recorded(growth: Growth) -> Recorded:
+def _recorded(growth: Growth, nobodies: Collection[int]) -> Recorded:
     results = [RowResult(edge.index, RowOutcome.CREATED) for edge in growth.added]
     results += [RowResult(edge.index, RowOutcome.UNCHANGED) for edge in growth.repeated]
     results += [
         RowResult(edge.index, RowOutcome.REJECTED, problems=[Problem("reached", reason)])
         for edge, reason in growth.refused
     ]
+    unnamed = Problem("reached", "or sharer is an identity that many share and that names nobody", "BLOCKED_IDENTITY")
+    results += [RowResult(index, RowOutcome.REJECTED, problems=[unnamed]) for index in sorted(nobodies)]
     return Recorded(results, [edge.index for edge in growth.waiting])

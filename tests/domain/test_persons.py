@@ -20,7 +20,7 @@ PHONE, EMAIL, OPENID = IdentityKind.PHONE, IdentityKind.EMAIL, IdentityKind.OPEN
 async def resolve(world: World, *refs: IdentityRef, group: str = "g1") -> dict[IdentityRef, int]:
     async with world.services.database.writing(EVERYTHING) as session:
         keys = await world.services.vault.of_group(session, world.nodes[group])
-        return await resolve_persons(session, keys, refs)
+        return await resolve_persons(session, keys, refs, principal="test")
 
 
 async def counts(world: World) -> tuple[int, int]:

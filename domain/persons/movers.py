@@ -1,0 +1,19 @@
+"""What moves when two fans become one: a line for each capability that keeps something of fans."""
+
+from domain.attributes.merge import ATTRIBUTES
+from domain.consents.merge import CONSENT_RECORDS, CONSENTS
+from domain.events.merge import COUNTS, EVENTS, FOLLOWS
+from domain.fans.merge import FANS
+from domain.orders.merge import ORDERS
+from domain.persons.moving import Mover
+from domain.referrals.merge import REFERRALS
+from domain.shares.merge import SHARES
+from domain.tags.merge import TAGS
+from domain.timeline.merge import CHANGES
+
+# The fan's own row goes last. It comes back first, and then the others in the opposite order: daily counts look at
+# the events of the time since the merge before those are given away.
+MOVERS: tuple[Mover, ...] = (
+    *(ORDERS, TAGS, EVENTS, COUNTS, FOLLOWS, CHANGES, ATTRIBUTES, CONSENTS, CONSENT_RECORDS, SHARES, REFERRALS),
+    FANS,
+)

@@ -1,0 +1,151 @@
+"""Two persons become one with all that is theirs, and come apart again as if they had never been."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from domain.consents.models import Consent, ConsentRecord
+from domain.events import follows
+from domain.events.models import EventCount, FanEvent, Follow
+from domain.fans.models import Fan
+from domain.orders.models import Order
+from domain.persons.merging import Wanted, merge_persons
+from domain.persons.models import MergeReason, PersonMerge, Side
+from domain.persons.unmerging import unmerge
+from domain.referrals.models import Referral
+from domain.shares.models import Cascade, Share
+from domain.tables import metadata, table_of
+from domain.tags.models import FanTag, Tag
+from tests.cast import EVERYTHING, at
+from tests.world import START, World
+
+fans, orders, fan_tags, merges = table_of(Fan), table_of(Order), table_of(FanTag), table_of(PersonMerge)
+# what a merge and its undoing leave behind on purpose
+LASTING = {"audit_log", "fan_changes", "identity_conflicts", "merge_moves", "outbox", "person_merges"}
+
+
+async def rows(world: World, table: Any, *conditions: Any) -> list[Any]:
+    async with world.services.database.reading(EVERYTHING) as session:
+        return list((await session.execute(select(table).where(*conditions))).all())
+
+
+async def person_of(world: World, fan: str) -> int:
+    (row,) = await rows(world, fans, fans.c.id == world.fans[fan])
+    return int(row.person_id)
+
+
+async def merge(world: World, into: int, gone: int) -> int:
+    async with world.services.database.writing(EVERYTHING) as session:
+        wanted = Wanted(into, gone, MergeReason.MANUAL)
+        return (await merge_persons(session, world.nodes["g1"], [wanted], principal="staff:1"))[gone]
+
+
+async def undo(world: World, merge_id: int, later: Side = Side.SURVIVOR) -> None:
+    async with world.services.database.writing(EVERYTHING) as session:
+        await unmerge(session, world.nodes["g1"], merge_id, later=later, principal="staff:1")
+
+
+async def put(world: World, model: Any, *values: dict[str, Any], brand: str = "g1/b1") -> None:
+    async with world.services.database.writing(EVERYTHING) as session:
+        tenant = at(world, brand)
+        await session.execute(insert(table_of(model)), [tenant | value for value in values])
+
+
+async def fill(world: World, one: str, other: str) -> None:
+    """Give two fans of one brand something of everything."""
+    a, b = world.fans[one], world.fans[other]
+    tag = table_of(Tag)
+    async with world.services.database.writing(EVERYTHING) as session:
+        row = {**at(world, "g1/b1"), "name": "only one carries it"}
+        only = (await session.execute(insert(tag).values(row).returning(tag.c.id))).scalar_one()
+    await put(world, FanTag, {"fan_id": b, "tag_id": only, "count": 3, "weight": 2.5})
+    stamp = {"received_at": START}
+    for fan, name, day in ((a, "scan", 1), (b, "scan", 1), (b, "like", 2)):
+        when = START + timedelta(days=day)
+        await put(world, FanEvent, {"fan_id": fan, "name": name, "occurred_at": when, **stamp})
+        await put(world, EventCount, {"fan_id": fan, "name": name, "day": when.date(), "count": 1})
+        await put(world, Follow, {"fan_id": fan, "kind": "FOLLOW", "at": when})
+    for fan, purpose, granted, day in ((a, "MARKETING", True, 1), (b, "MARKETING", False, 2)):
+        said = {
+            "fan_id": fan,
+            "purpose": purpose,
+            "granted": granted,
+            "policy": "v1",
+            "at": START + timedelta(days=day),
+        }
+        await put(world, Consent, said)
+        await put(world, ConsentRecord, {**said, "principal": "test"})
+
+    async with world.services.database.writing(EVERYTHING) as session:
+        await follows.recompute_known(session, [a, b])
+
+
+async def test_the_survivor_has_the_union_and_the_old_row_is_gone(world: World) -> None:
+    one, other = "g1/b1/d1#1", "g1/b1/d1#2"
+    await fill(world, one, other)
+    a, b = world.fans[one], world.fans[other]
+    before = {row.id: row for row in await rows(world, fans)}
+
+    await merge(world, await person_of(world, one), await person_of(world, other))
+
+    assert [row.id for row in await rows(world, fans, fans.c.id.in_([a, b]))] == [a]
+    (after,) = await rows(world, fans, fans.c.id == a)
+    assert after.spend == before[a].spend + before[b].spend
+    assert after.order_count == 2
+    assert after.version == before[a].version + 1
+    carried = {row.tag_id: (row.count, row.weight) for row in await rows(world, fan_tags, fan_tags.c.fan_id == a)}
+    assert carried == {
+        world.tags["g1"]: (2, 2.0),
+        world.tags["g1/b1"]: (2, 2.0),
+        max(carried): (3, 2.5),
+    }
+    counts, consents = table_of(EventCount), table_of(Consent)
+    found = {(row.name, row.day.day): row.count for row in await rows(world, counts, counts.c.fan_id == a)}
+    assert found == {("scan", 2): 2, ("like", 3): 1}
+    assert [row.granted for row in await rows(world, consents, consents.c.fan_id == a)] == [False]
+    for table in metadata.sorted_tables:
+        for name in ("fan_id", "from_fan_id", "to_fan_id", "seed_fan_id", "referrer_fan_id", "invitee_fan_id"):
+            if name in table.c:
+                assert not await rows(world, table, table.c[name] == b), (table.name, name)
+
+
+async def test_cascades_stay_trees_and_referrals_a_forest(world: World) -> None:
+    """The world's fans hand on a content in a chain, and bring each other to the brand in one."""
+    names = [f"g1/b1/d1#{n}" for n in (1, 2, 3, 4)]
+    ids = [world.fans[name] for name in names]
+    shares, cascades, referrals = table_of(Share), table_of(Cascade), table_of(Referral)
+    cascade = world.cascades["g1/b1/d1"]
+
+    await merge(world, await person_of(world, names[0]), await person_of(world, names[2]))
+
+    found = {(row.from_fan_id, row.to_fan_id) for row in await rows(world, shares, shares.c.cascade_id == cascade)}
+    assert found == {(ids[0], ids[1]), (ids[0], ids[3])}
+    assert [row.size for row in await rows(world, cascades, cascades.c.id == cascade)] == [3]
+    brought = {row.invitee_fan_id: row.referrer_fan_id for row in await rows(world, referrals)}
+    assert {fan: brought.get(fan) for fan in (ids[0], ids[1], ids[3])} == {ids[0]: None, ids[1]: ids[0], ids[3]: ids[0]}
+
+
+@pytest.mark.parametrize("pair", [(1, 2), (2, 1), (1, 3), (3, 1), (2, 4), (4, 2)])
+@pytest.mark.parametrize("later", list(Side))
+async def test_undone_at_once_it_never_was(world: World, pair: tuple[int, int], later: Side) -> None:
+    one, other = (f"g1/b1/d1#{n}" for n in pair)
+    await fill(world, one, other)
+    into, gone = await person_of(world, one), await person_of(world, other)
+    before = await essence(world)
+
+    await undo(world, await merge(world, into, gone), later)
+
+    assert await essence(world) == before
+
+
+async def essence(world: World) -> dict[str, Any]:
+    """Return every row of the tables a merge touches, without stamps and versions."""
+    found: dict[str, Any] = {}
+    async with world.services.database.reading(EVERYTHING) as session:
+        for table in metadata.sorted_tables:
+            if table.name not in LASTING:
+                columns = [c for c in table.c if c.name not in ("updated_at", "version")]
+                found[table.name] = sorted(map(repr, await session.execute(select(*columns))))
+    return found
