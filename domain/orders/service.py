@@ -11,6 +11,7 @@ from domain import audit, clock
 from domain.batches import ErrorPolicy, Problem, RowOutcome, RowResult
 from domain.database import dialect_insert
 from domain.errors import Conflict
+from domain.fans.models import Fan
 from domain.fans.service import NewFan, lock_fans, recompute_spend, resolve_fans
 from domain.money import to_minor
 from domain.orders.models import Order, OrderLine
@@ -22,7 +23,7 @@ from domain.tables import table_of
 from domain.tenancy.models import Brand, Dealer, Store
 from domain.vault import Vault
 
-orders, order_lines = table_of(Order), table_of(OrderLine)
+orders, order_lines, fan_rows = table_of(Order), table_of(OrderLine), table_of(Fan)
 dealers, stores = table_of(Dealer), table_of(Store)
 
 # what an order sent again may bring anew; if none of it differs the row stays as it is
@@ -120,14 +121,17 @@ async def _write(
     latest: dict[str, tuple[int, OrderInput]],
     results: list[RowResult],
 ) -> dict[str, int]:
+    nameless = await _of_erased(session, brand.id, source, latest)
     newcomers = [
         NewFan(_identity(order), dealer_id=order.dealer_id, store_id=order.store_id, created_at=order.placed_at)
-        for _, order in latest.values()
+        for number, (_, order) in latest.items()
+        if number not in nameless
     ]
-    fans = await resolve_fans(session, vault, brand, newcomers, principal=principal)
+    found = await resolve_fans(session, vault, brand, newcomers, principal=principal) if newcomers else {}
+    fans = {n: nameless[n] if n in nameless else found[_identity(order)] for n, (_, order) in latest.items()}
     await lock_fans(session, fans.values())
     known = await _known(session, brand.id, source, latest)
-    rows = {n: _row(brand, source, order, fans[_identity(order)], known.get(n)) for n, (_, order) in latest.items()}
+    rows = {n: _row(brand, source, order, fans[n], known.get(n)) for n, (_, order) in latest.items()}
     relined = await _with_other_lines(session, brand.currency, known, latest)
     changed = {n: row for n, row in rows.items() if n in relined or _differs(row, known.get(n))}
     moved_from = {known[number].fan_id for number in changed if number in known}
@@ -155,6 +159,14 @@ async def _known(session: AsyncSession, brand_id: int, source: str, numbers: Ite
         orders.c.brand_id == brand_id, orders.c.source == source, orders.c.number.in_(sorted(numbers))
     )
     return {row.number: row for row in await session.execute(statement.order_by(orders.c.id).with_for_update())}
+
+
+async def _of_erased(session: AsyncSession, brand_id: int, source: str, numbers: Iterable[str]) -> dict[str, int]:
+    """Return which of the orders are of fans who were erased: sent again, they bring nobody back."""
+    statement = select(orders.c.number, orders.c.fan_id).join(fan_rows, fan_rows.c.id == orders.c.fan_id)
+    mine = (orders.c.brand_id == brand_id, orders.c.source == source, orders.c.number.in_(sorted(numbers)))
+    found = await session.execute(statement.where(*mine, fan_rows.c.erased_at.is_not(None)))
+    return {row.number: row.fan_id for row in found}
 
 
 async def _with_other_lines(

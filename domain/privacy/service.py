@@ -67,8 +67,8 @@ async def ask_to_erase(session: AsyncSession, principal: str, fan: Any) -> int:
     return job_id
 
 
-async def erase_again(session: AsyncSession, principal: str, erased: Erased) -> int:
-    """Ask for the erasure of whom a restored backup brought back; return how many those are.
+async def erase_again(session: AsyncSession, principal: str, erased: Erased) -> list[int]:
+    """Ask for the erasure of whom a restored backup brought back; return the jobs that do it.
 
     An id and a uid must meet in one fan: that of another who got the number since has another uid.
     """
@@ -79,9 +79,7 @@ async def erase_again(session: AsyncSession, principal: str, erased: Erased) -> 
         .where(persons.c.uid.in_([UUID(uid) for uid in erased.persons]))
     )
     found = (await session.execute(back)).all()
-    for fan in found:
-        await ask_to_erase(session, principal, fan)
-    return len(found)
+    return [await ask_to_erase(session, principal, fan) for fan in found]
 
 
 async def prune_exports(database: Database) -> int:

@@ -43,17 +43,17 @@ async def _replay(settings: Settings, files: list[Path]) -> int:
     async with database_of(settings) as (database, vault):
         erase = handlers(vault, ErasureFile(settings.erasure_file))[JobKind.ERASE_FAN]
         runner = Runner(database, {JobKind.ERASE_FAN: erase})
-        found = 0
+        found: set[int] = set()
         for erased in _lists(files):
             async with database.writing(system_scope("erase", group_id=erased.group_id)) as session:
-                found += await erase_again(session, PRINCIPAL, erased)
+                found.update(await erase_again(session, PRINCIPAL, erased))
         while await runner.run_once():
             pass
         async with database.reading(system_scope("erase")) as session:
             left = await _unfinished(session)
     if left:
         raise CommandError(f"{left:,} erasures wait or failed; the worker goes on with those that wait")
-    return found
+    return len(found)
 
 
 def _lists(files: list[Path]) -> Iterator[Erased]:

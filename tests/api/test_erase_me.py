@@ -1,15 +1,20 @@
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
 
 from domain import clock
+from domain.batches import RowOutcome
 from domain.database import Database
 from domain.events.models import EventCount, FanEvent, Follow, FollowKind
 from domain.fans.models import Fan
 from domain.fans.service import NewFan, resolve_fans
-from domain.persons.models import Identity
+from domain.orders.models import OrderState
+from domain.orders.rules import IdentityInput, OrderInput
+from domain.orders.service import OrderBatch, record_orders
+from domain.persons.models import Identity, IdentityKind
 from domain.privacy import erasing
 from domain.tables import metadata, table_of
 from domain.tenancy.models import Brand
@@ -203,6 +208,30 @@ async def test_who_comes_back_is_somebody_new(client: Client) -> None:
     assert back["id"] > max(world.fans.values())
     assert back["person_id"] != nobody["person_id"]
     assert (back["spend"], back["order_count"], back["nickname"]) == (0, 0, None)
+
+
+async def test_an_order_sent_again_brings_nobody_back(client: Client) -> None:
+    world = client.world
+    await client.data(ME, ERASE)
+    await work(world)
+    before = await contents(world.services.database)
+    who = IdentityInput(IdentityKind.EXTERNAL_ID, ME, "test")
+    refunded = OrderInput(ME, who, clock.now(), Decimal(20), OrderState.REFUNDED)
+
+    async with world.services.database.writing(EVERYTHING) as session:
+        brands = table_of(Brand)
+        brand: Any = (await session.execute(select(brands).where(brands.c.id == world.nodes["g1/b1"]))).one()
+        batch = OrderBatch("test", [refunded])
+        (result,) = await record_orders(session, world.services.vault, "test", brand, batch)
+
+    after = await contents(world.services.database)
+    assert result.outcome == RowOutcome.UPDATED
+    assert [len(after[name]) for name in ("fans", "persons", "identities")] == [
+        len(before[name]) for name in ("fans", "persons", "identities")
+    ]
+    (nobody,) = [row for row in after["fans"] if row["erased_at"] is not None]
+    assert next(row["fan_id"] for row in after["orders"] if row["number"] == ME) == nobody["id"]
+    assert (nobody["spend"], nobody["order_count"]) == (0, 0)
 
 
 async def test_a_person_of_two_brands_leaves_only_the_one_they_asked(client: Client) -> None:
