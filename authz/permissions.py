@@ -9,6 +9,7 @@ PERMISSIONS: Mapping[str, str] = {
     "fan:read_personal": "See a fan's phone number, birthday and identities in the clear.",
     "fan:write": "Register, change, assign and merge fans.",
     "fan:export": "Take fans out of the system in bulk.",
+    "attribute:write": "Define what a brand wants to know of its fans.",
     "tag:read": "See tags and which fans carry them.",
     "tag:write": "Make tags and put them on fans or take them off.",
     "order:read": "See orders and what they hold.",

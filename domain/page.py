@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import BadInput
@@ -45,11 +45,15 @@ class PageArgs:
 
 @dataclass(frozen=True)
 class Sort:
-    """A stable total order: `code` names it in cursors, the last column is unique, all are NOT NULL."""
+    """A stable total order: `code` names it in cursors, the last column is unique, all are NOT NULL.
+
+    Where the order is `gapped` the first column may be NULL, and the rows without it come last.
+    """
 
     code: str
     columns: tuple[ColumnElement[Any], ...]
     descending: bool = False
+    gapped: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ def decode_cursor(order: Sort, cursor: str, name: str) -> list[Any]:
         code, *values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if code != order.code or len(values) != len(order.columns):
             raise ValueError(code)
+        if order.gapped and values[0] is None:
+            return [None, *map(_typed, order.columns[1:], values[1:])]
         return [_typed(column, value) for column, value in zip(order.columns, values, strict=True)]
     except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise BadInput(f"{name} is not a cursor of this list.", field=(name,)) from error
@@ -164,14 +170,50 @@ def window(statement: Select[Any], order: Sort, args: PageArgs) -> Window:
     counted = statement
     name, cursor = ("before", args.before) if args.last is not None else ("after", args.after)
     frame = Frame(order, args.size(), args.last is not None, cursor is not None)
+    if order.gapped:
+        key_values = None if cursor is None else decode_cursor(order, cursor, name)
+        return Window(_gapped(statement, frame, key_values), frame, counted)
     if cursor is not None:
         values = cursor_binds(order, cursor, name).items()
         key = [
             bindparam(bound, value, column.type) for (bound, value), column in zip(values, order.columns, strict=True)
         ]
         statement = statement.where(after_key(order.columns, key, descending=frame.descending))
-    directed = [column.desc() if frame.descending else column.asc() for column in order.columns]
-    return Window(statement.order_by(*directed).limit(frame.size + 1), frame, counted)
+    return Window(_cut(statement, order.columns, frame), frame, counted)
+
+
+def _cut(statement: Select[Any], columns: Sequence[ColumnElement[Any]], frame: Frame) -> Select[Any]:
+    directed = [column.desc() if frame.descending else column.asc() for column in columns]
+    return statement.order_by(*directed).limit(frame.size + 1)
+
+
+def _gapped(statement: Select[Any], frame: Frame, key: Sequence[Any] | None) -> Select[Any]:
+    """Cut a window out of rows whose first key may be missing: of those that have it, then of those that have not.
+
+    Each is a range of the same index, which one condition over both would not be.
+    """
+    head, *rest = frame.order.columns
+    parts: list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]] = [
+        (head.is_not(None), [head, *rest]),
+        (head.is_(None), rest),
+    ]
+    parts = parts[::-1] if frame.backwards else parts
+    if key is not None and (key[0] is None) != frame.backwards:
+        parts = parts[1:]  # the cursor stands in the part that comes last
+    arms = [_cut(statement.where(which), columns, frame) for which, columns in parts]
+    if key is not None:
+        which, columns = parts[0]
+        values = [literal(value, column.type) for value, column in zip(key[-len(columns) :], columns, strict=True)]
+        beyond = after_key(columns, values, descending=frame.descending)
+        arms[0] = _cut(statement.where(which, beyond), columns, frame)
+    rows = union_all(*(select(arm.subquery()) for arm in arms)).subquery()
+    missing = rows.c[str(head.key)].is_(None)
+    order = [missing.desc() if frame.backwards else missing.asc(), *(rows.c[name] for name in frame.key_names())]
+    return (
+        select(rows)
+        .order_by(order[0], *(c.desc() if frame.descending else c.asc() for c in order[1:]))
+        .limit(frame.size + 1)
+    )
 
 
 async def read(session: AsyncSession, wanted: Window) -> Page[Any]:

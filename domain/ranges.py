@@ -1,7 +1,8 @@
 """Typed comparisons of filters, the same for every list."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, literal
@@ -28,10 +29,31 @@ class TimeRange:
     before: datetime | None = said("Before this moment.", None)
 
 
+@dataclass(frozen=True)
+class DateRange:
+    """Days from `gte` to `lte`, both inclusive; a missing bound is open."""
+
+    gte: date | None = said("On this day or later.", None)
+    lte: date | None = said("On this day or earlier.", None)
+
+
+@dataclass(frozen=True)
+class DecimalRange:
+    """Numbers within inclusive bounds; a missing bound is open."""
+
+    gte: Decimal | None = said("At least this.", None)
+    lte: Decimal | None = said("At most this.", None)
+
+
 def within_ints(column: ColumnElement[Any], wanted: IntRange) -> list[ColumnElement[bool]]:
     # bound as 64 bits: a column of 32 is compared with a number it could not hold
     low = [] if wanted.gte is None else [column >= literal(wanted.gte, BigInt)]
     return low if wanted.lte is None else [*low, column <= literal(wanted.lte, BigInt)]
+
+
+def within_dates(column: ColumnElement[Any], wanted: DateRange) -> list[ColumnElement[bool]]:
+    low = [] if wanted.gte is None else [column >= wanted.gte]
+    return low if wanted.lte is None else [*low, column <= wanted.lte]
 
 
 def within_times(column: ColumnElement[Any], wanted: TimeRange) -> list[ColumnElement[bool]]:

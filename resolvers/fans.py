@@ -8,9 +8,10 @@ from authz.viewer import FanViewer
 from domain import audit
 from domain.errors import BadInput, Forbidden, NotFound
 from domain.fans import queries, service
-from domain.fans.filters import FanFilter, FanSort
+from domain.fans.filters import FanFilter
 from domain.fans.models import Fan
 from domain.fans.service import NewFan, ProfileChange
+from domain.fans.sorts import FanSort
 from domain.ids import BrandId, FanId
 from domain.inputs import said
 from domain.page import Page, PageArgs, Window

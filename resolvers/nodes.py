@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from domain.attributes.queries import attributes_by_id
 from domain.errors import BadInput, NotFound
 from domain.fans.queries import fans_by_id
 from domain.jobs.queries import jobs_by_id
@@ -29,6 +30,7 @@ FINDERS: dict[str, tuple[str, Find]] = {
     "Store": ("tenancy:read", stores_by_id),
     "ChannelAccount": ("tenancy:read", channel_accounts_by_id),
     "Fan": ("fan:read", fans_by_id),
+    "Attribute": ("fan:read", attributes_by_id),
     "Tag": ("tag:read", tags_by_id),
     "Order": ("order:read", orders_by_id),
     "Cascade": ("share:read", cascades_by_id),

@@ -3,6 +3,7 @@
 import strawberry
 
 from schema.access import AccessMutation, AccessQuery
+from schema.attributes import AttributesMutation, AttributesQuery, FanAttributesMutation
 from schema.bind import check_permissions
 from schema.consents import ConsentsMutation, ConsentsQuery, FanConsentsMutation, FanConsentsQuery
 from schema.fans import FanFansMutation, FanFansQuery, FansQuery
@@ -19,6 +20,7 @@ from schema.tenancy import TenancyQuery
 @strawberry.type(description="What staff and services may read.")
 class Query(
     AccessQuery,
+    AttributesQuery,
     ConsentsQuery,
     FansQuery,
     JobsQuery,
@@ -33,7 +35,7 @@ class Query(
 
 
 @strawberry.type(description="What staff and services may change.")
-class Mutation(AccessMutation, ConsentsMutation, OrdersMutation, TagsMutation):
+class Mutation(AccessMutation, AttributesMutation, ConsentsMutation, OrdersMutation, TagsMutation):
     pass
 
 
@@ -43,7 +45,7 @@ class FanQuery(FanConsentsQuery, FanFansQuery, FanJobsQuery, FanOrdersQuery, Fan
 
 
 @strawberry.type(name="Mutation", description="What a fan may change: what is their own.")
-class FanMutation(FanConsentsMutation, FanFansMutation, FanPrivacyMutation):
+class FanMutation(FanAttributesMutation, FanConsentsMutation, FanFansMutation, FanPrivacyMutation):
     pass
 
 

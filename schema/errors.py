@@ -42,6 +42,8 @@ class ErrorCode(Enum):
     SUBJECT_TAKEN = "SUBJECT_TAKEN"
     TAG_NAME_TAKEN = "TAG_NAME_TAKEN"
     TAG_OF_ANOTHER_BRAND = "TAG_OF_ANOTHER_BRAND"
+    ATTRIBUTE_KEY_TAKEN = "ATTRIBUTE_KEY_TAKEN"
+    ATTRIBUTE_OF_ANOTHER_BRAND = "ATTRIBUTE_OF_ANOTHER_BRAND"
 
 
 @strawberry.type(description="An expected refusal of a mutation, as data.")

@@ -10,9 +10,10 @@ from domain.fans.queries import select_fans
 from domain.orders.queries import last_orders_of_each
 from domain.tags.queries import FAN_TAGS_AMONG
 from domain.tenancy.queries import brand_of_each, dealer_of_each, source_account_of_each, store_of_each
-from resolvers import consents, fans, orders, referrals, tags, tenancy
+from resolvers import attributes, consents, fans, orders, referrals, tags, tenancy
 from schema import sql
 from schema.arguments import enum_type
+from schema.attributes import FanAttribute, MyAttribute
 from schema.bind import PUBLIC, Node, Payload, column, entity, mutation, query, relation, value
 from schema.consents import Consent
 from schema.generations import Generation
@@ -51,6 +52,7 @@ class Fan(Node):
     store = relation(tenancy.stores_of, Store | None, each=store_of_each)
     source_account = relation(tenancy.source_accounts_of, ChannelAccount | None, each=source_account_of_each)
     tags = relation(tags.fan_tags_of, list[FanTag] | None, permission="tag:read", among=FAN_TAGS_AMONG)
+    attributes = relation(attributes.fan_attributes_of, list[FanAttribute] | None)
     last_orders = relation(orders.last_orders_of, Orders | None, permission="order:read", each=last_orders_of_each)
     referrer = relation(
         referrals.referrers_of, Annotated["Fan", strawberry.lazy("schema.fans")] | None, permission="referral:read"
@@ -81,6 +83,7 @@ class Me:
     phone = relation(fans.phones_of, str | None)
     spend = value(spend_of, Money, "What my paid orders sum up to.")
     brand = relation(tenancy.brands_of, MyBrand | None)
+    attributes = relation(attributes.own_attributes_of, list[MyAttribute] | None)
     downline = relation(referrals.downlines_of, list[Generation] | None, size=6)
 
 

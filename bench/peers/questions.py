@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from domain.fans.filters import SORTS, FanSort
+from domain.fans.sorts import SORTS, FanSort
 from domain.page import encode_cursor
 from schema.ids import encode
 

@@ -1,21 +1,27 @@
-"""What fans can be filtered and sorted by, and the SQL each of it means."""
+"""What fans can be filtered by, and the SQL each of it means."""
 
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, and_, exists, false, func, not_, or_, select, true
 
+from domain.attributes.filters import AttributeFilter, fans_with
 from domain.errors import BadInput
+from domain.events.models import FanEvent
 from domain.fans.models import Fan, Gender
-from domain.ids import BrandId, DealerId, StoreId, TagId
+from domain.fans.names import named
+from domain.ids import BrandId, ChannelAccountId, DealerId, StoreId, TagId
 from domain.inputs import said
-from domain.page import Sort
-from domain.ranges import IntRange, TimeRange, within_ints, within_times
+from domain.orders.rules import IdentityInput
+from domain.ranges import DateRange, IntRange, TimeRange, within_dates, within_ints, within_times
+from domain.scope import Scope
 from domain.tables import table_of
 from domain.tags.models import FanTag
+from domain.tenancy.models import ChannelAccount, ChannelKind
 
-fans, fan_tags = table_of(Fan), table_of(FanTag)
+READ, PERSONAL, TAGS, EVENTS = "fan:read", "fan:read_personal", "tag:read", "event:read"
+fans, fan_tags, events, accounts = table_of(Fan), table_of(FanTag), table_of(FanEvent), table_of(ChannelAccount)
 
 MAX_CLAUSES = 50
 
@@ -24,97 +30,100 @@ MAX_CLAUSES = 50
 class FanFilter:
     """Conditions on fans. All given ones must hold; `and`, `or` and `not` nest further ones.
 
-    A fan is found by phone, or by tag, where the caller may read that of them.
+    A fan is found by phone, identity or birthday, by tag, or by when they were active, where the caller may read that
+    of them.
     """
 
     brand_id: BrandId | None = said("Fans of this brand.", None)
     dealer_id: DealerId | None = said("Fans of this dealer.", None)
     store_id: StoreId | None = said("Fans of this store.", None)
     tag_id: TagId | None = said("Fans who carry this tag.", None)
+    nickname: str | None = said(
+        "Fans whose nickname holds this text of two characters or more, in either case of A to Z.", None
+    )
     phone: str | None = said("The fan with this phone, however it is written. Needs fan:read_personal.", None)
+    identity: IdentityInput | None = said(
+        "The fans of the person with this identity; a phone has a field of its own. Needs fan:read_personal.", None
+    )
     gender: Gender | None = said("Fans of this gender.", None)
+    birthday: DateRange | None = said("When they were born. Needs fan:read_personal.", None)
     province: str | None = said("Fans who live in this province, as it is stored.", None)
     city: str | None = said("Fans who live in this city, as it is stored.", None)
+    district: str | None = said("Fans who live in this district, as it is stored.", None)
+    language: str | None = said("Fans who use this language, as it is stored.", None)
+    source_account_id: ChannelAccountId | None = said("Fans whom this channel account brought.", None)
+    source_channel: ChannelKind | None = said("Fans whom an account of this channel brought.", None)
+    source_scene: str | None = said("Fans whom this scene brought, such as a QR code's.", None)
     subscribed: bool | None = said("Fans who follow now, or do not.", None)
+    follow_count: IntRange | None = said("How often they followed.", None)
     spend: IntRange | None = said("What they have spent, in minor units (分) of their brand's currency.", None)
     order_count: IntRange | None = said("How many paid orders they have.", None)
+    followed_at: TimeRange | None = said("When they followed first.", None)
+    last_followed_at: TimeRange | None = said("When they followed last.", None)
+    unfollowed_at: TimeRange | None = said("When they left, where they did not come back.", None)
     last_order_at: TimeRange | None = said("When they placed their last paid order.", None)
+    last_active_at: TimeRange | None = said("When their newest event was. Needs event:read.", None)
     created_at: TimeRange | None = said("When the brand first knew of them.", None)
+    attributes: list[AttributeFilter] | None = said("What they have of the brand's own attributes.", None)
     and_: "list[FanFilter] | None" = said("Filters that must all hold too.", None)
     or_: "list[FanFilter] | None" = said("Filters of which one must hold too.", None)
     not_: "FanFilter | None" = said("A filter that must not hold.", None)
 
 
-class FanSort(StrEnum):
-    """How a list of fans is sorted."""
+@dataclass(frozen=True)
+class Found:
+    """What a filter asks for and had to be looked up: the condition that finds each phone and each identity."""
 
-    ID_ASC = "ID_ASC"
-    ID_DESC = "ID_DESC"
-    SPEND_DESC = "SPEND_DESC"
-
-
-SORTS = {
-    FanSort.ID_ASC: Sort("id", (fans.c.id,)),
-    FanSort.ID_DESC: Sort("-id", (fans.c.id,), descending=True),
-    FanSort.SPEND_DESC: Sort("-spend", (fans.c.spend, fans.c.id), descending=True),
-}
-
-_EQUAL = ("brand_id", "dealer_id", "store_id", "gender", "province", "city", "subscribed")
+    phones: dict[str, ColumnElement[bool]] = field(default_factory=dict)
+    identities: dict[IdentityInput, ColumnElement[bool]] = field(default_factory=dict)
 
 
-def phones_in(wanted: FanFilter | None) -> set[str]:
-    """Return the phones a filter asks for, so that their hashes can be prepared."""
-    if wanted is None:
-        return set()
-    own = {wanted.phone} if wanted.phone is not None else set()
-    return own.union(*(phones_in(inner) for inner in _nested(wanted)))
+_EQUAL = (
+    *("brand_id", "dealer_id", "store_id", "gender", "province", "city", "district", "language"),
+    *("source_account_id", "source_scene", "subscribed"),
+)
+_INTS = ("spend", "order_count", "follow_count")
+_TIMES = ("followed_at", "last_followed_at", "unfollowed_at", "last_order_at", "created_at")
 
 
-def tags_in(wanted: FanFilter | None) -> set[int]:
-    """Return the tags a filter asks for, so that the caller's right to read them can be checked."""
-    if wanted is None:
-        return set()
-    own = {wanted.tag_id} if wanted.tag_id is not None else set()
-    return own.union(*(tags_in(inner) for inner in _nested(wanted)))
+def every(wanted: FanFilter | None) -> Iterator[FanFilter]:
+    """Yield a filter and all that are nested in it."""
+    if wanted is not None:
+        yield wanted
+        for inner in _nested(wanted):
+            yield from every(inner)
 
 
 def check_size(wanted: FanFilter) -> None:
     """Raise BadInput for a filter with too many clauses."""
-    if clauses(wanted) > MAX_CLAUSES:
+    if sum(map(_clauses, every(wanted))) > MAX_CLAUSES:
         raise BadInput(f"A filter may have at most {MAX_CLAUSES} clauses.", field=("filter",))
 
 
-def condition(
-    wanted: FanFilter, phones: dict[str, ColumnElement[bool]], tag_readable: ColumnElement[bool]
-) -> ColumnElement[bool]:
-    """Build the SQL of a filter from the conditions that find each of its phones, and that let a fan's tags be read.
+def also(scope: Scope, source: FromClause = fans, *, permission: str) -> ColumnElement[bool]:
+    """Build the condition that a fan who may be read may be read in this too, which mostly says nothing new."""
+    same = scope.nodes(permission) == scope.nodes(READ)
+    return true() if same else scope.where(permission, fans, source)
 
-    Raises BadInput for an empty `or`.
-    """
+
+def condition(wanted: FanFilter, scope: Scope, found: Found) -> ColumnElement[bool]:
+    """Build the SQL of a filter. Raises BadInput for what is no condition, Forbidden for what may not be asked."""
     if wanted.or_ is not None and not wanted.or_:
         raise BadInput("or needs at least one condition.", field=("filter", "or"))
-    parts: list[ColumnElement[bool]] = [
-        fans.c[name] == getattr(wanted, name) for name in _EQUAL if getattr(wanted, name) is not None
-    ]
-    parts += _ranges(wanted)
-    if wanted.phone is not None:
-        parts.append(phones[wanted.phone])
-    if wanted.tag_id is not None:
-        carriers = select(fan_tags.c.fan_id).where(fan_tags.c.tag_id == wanted.tag_id)
-        parts.append(and_(fans.c.id.in_(carriers), tag_readable))
-    parts += [condition(inner, phones, tag_readable) for inner in wanted.and_ or []]
+    parts = [fans.c[name] == getattr(wanted, name) for name in _EQUAL if getattr(wanted, name) is not None]
+    parts += [*_ranges(wanted), *_looked_up(wanted, scope, found)]
+    parts += [condition(inner, scope, found) for inner in wanted.and_ or []]
     if wanted.or_:
-        parts.append(or_(*(condition(inner, phones, tag_readable) for inner in wanted.or_)))
+        parts.append(or_(*(condition(inner, scope, found) for inner in wanted.or_)))
     if wanted.not_ is not None:
         # a fan without a province is not in that province: NOT of an unknown would leave them out
-        parts.append(not_(func.coalesce(condition(wanted.not_, phones, tag_readable), false())))
+        parts.append(not_(func.coalesce(condition(wanted.not_, scope, found), false())))
     return and_(*parts) if parts else true()
 
 
-def clauses(wanted: FanFilter) -> int:
-    """Count a filter's conditions with those nested in it."""
-    given = sum(getattr(wanted, field.name) is not None for field in fields(wanted))
-    return given + sum(clauses(inner) for inner in _nested(wanted))
+def _clauses(wanted: FanFilter) -> int:
+    given = sum(getattr(wanted, one.name) is not None for one in fields(wanted))
+    return given + max(len(wanted.attributes or []) - 1, 0)
 
 
 def _nested(wanted: FanFilter) -> list[FanFilter]:
@@ -123,10 +132,44 @@ def _nested(wanted: FanFilter) -> list[FanFilter]:
 
 def _ranges(wanted: FanFilter) -> list[ColumnElement[bool]]:
     parts: list[ColumnElement[Any]] = []
-    for name in ("spend", "order_count"):
+    for name in _INTS:
         if (ints := getattr(wanted, name)) is not None:
             parts += within_ints(fans.c[name], ints)
-    for name in ("last_order_at", "created_at"):
+    for name in _TIMES:
         if (times := getattr(wanted, name)) is not None:
             parts += within_times(fans.c[name], times)
+    return parts
+
+
+def _looked_up(wanted: FanFilter, scope: Scope, found: Found) -> list[ColumnElement[bool]]:
+    """Build what is found beside the fan's own row, or of it under another permission."""
+    parts: list[ColumnElement[bool]] = []
+    if wanted.nickname is not None:
+        parts.append(named(scope, wanted.nickname, READ))
+    if wanted.phone is not None:
+        parts.append(found.phones[wanted.phone])
+    if wanted.identity is not None:
+        parts.append(found.identities[wanted.identity])
+    if wanted.birthday is not None:
+        scope.require(PERSONAL)
+        parts += [*within_dates(fans.c.birthday, wanted.birthday), also(scope, permission=PERSONAL)]
+    if wanted.tag_id is not None:
+        carriers = select(fan_tags.c.fan_id).where(fan_tags.c.tag_id == wanted.tag_id)
+        parts += [fans.c.id.in_(carriers), also(scope, permission=TAGS)]
+    if wanted.source_channel is not None:
+        of_channel = select(accounts.c.id).where(accounts.c.kind == wanted.source_channel)
+        parts.append(fans.c.source_account_id.in_(of_channel))
+    if wanted.last_active_at is not None:
+        scope.require(EVENTS)
+        parts += [*_last_active(wanted.last_active_at), also(scope, permission=EVENTS)]
+    return parts + [fans_with(one, fans.c.id) for one in wanted.attributes or []]
+
+
+def _last_active(wanted: TimeRange) -> list[ColumnElement[bool]]:
+    # of the newest event: there is one in the range, and none after it
+    own = select(events.c.id).where(events.c.fan_id == fans.c.id)
+    parts: list[ColumnElement[bool]] = [exists(own.where(*within_times(events.c.occurred_at, wanted)).correlate(fans))]
+    if wanted.before is not None:
+        later = own.where(*within_times(events.c.occurred_at, TimeRange(since=wanted.before)))
+        parts.append(not_(exists(later.correlate(fans))))
     return parts

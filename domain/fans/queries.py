@@ -3,27 +3,21 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, false, or_, select, true
+from sqlalchemy import FromClause, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
-from domain.errors import BadInput, NotFound
-from domain.fans.filters import SORTS, FanFilter, FanSort, check_size, condition, phones_in, tags_in
+from domain.errors import NotFound
+from domain.fans.filters import READ, FanFilter, Found, check_size, condition
+from domain.fans.lookups import look_up, looks_up
 from domain.fans.models import Fan
+from domain.fans.sorts import SORTS, FanSort
 from domain.page import Page, PageArgs, Window, paginate, window
 from domain.scope import Scope
 from domain.tables import table_of
-from domain.tags.models import Tag
-from domain.tenancy.models import Brand
-from domain.vault import Vault, normalise_phone
+from domain.vault import Vault
 
-READ, PERSONAL = "fan:read", "fan:read_personal"
-fans, brands, tags = table_of(Fan), table_of(Brand), table_of(Tag)
-
-
-def phone_space(brand_id: int) -> str:
-    """Name the hash space of a brand's phones: one phone hashes differently in every brand."""
-    return f"phone@{brand_id}"
+fans = table_of(Fan)
 
 
 async def get_fan(session: AsyncSession, scope: Scope, fan_id: int) -> Fan:
@@ -48,21 +42,22 @@ async def list_fans(
     order: FanSort = FanSort.ID_ASC,
 ) -> Page[Fan]:
     """Return a page of the fans the caller may read and that meet the filter."""
-    phones: dict[str, ColumnElement[bool]] = {}
     if wanted is not None:
         check_size(wanted)
-        phones = await _phone_conditions(session, scope, vault, phones_in(wanted))
-        await _check_tags(session, scope, tags_in(wanted))
-    return await paginate(session, _meeting(scope, wanted, phones), SORTS[order], args)
+    found = await look_up(session, scope, vault, wanted)
+    return await paginate(session, _meeting(scope, wanted, found), SORTS[order], args)
 
 
 def cut_fans(scope: Scope, args: PageArgs, wanted: FanFilter | None, order: FanSort) -> Window | None:
-    """Return the page of `list_fans` before it is read, or None where the filter has to look something up first."""
+    """Return the page of `list_fans` before it is read, or None where the filter has to look something up first.
+
+    Nor where a moment that may be missing sorts it: what is read depends on whether the cursor has one.
+    """
     if wanted is not None:
         check_size(wanted)
-        if phones_in(wanted) or tags_in(wanted):
+        if looks_up(wanted):
             return None
-    return window(_meeting(scope, wanted, {}), SORTS[order], args)
+    return None if SORTS[order].gapped else window(_meeting(scope, wanted, Found()), SORTS[order], args)
 
 
 def select_fans(scope: Scope) -> Select[Any]:
@@ -75,44 +70,6 @@ def fan_of_each(scope: Scope, row: FromClause) -> Select[Any]:
     return select_fans(scope).where(fans.c.id == row.c.fan_id).correlate(row)
 
 
-def also(scope: Scope, source: FromClause = fans, *, permission: str) -> ColumnElement[bool]:
-    """Build the condition that a fan who may be read may be read in this too, which mostly says nothing new."""
-    same = scope.nodes(permission) == scope.nodes(READ)
-    return true() if same else scope.where(permission, fans, source)
-
-
-def _meeting(scope: Scope, wanted: FanFilter | None, phones: dict[str, ColumnElement[bool]]) -> Select[Any]:
+def _meeting(scope: Scope, wanted: FanFilter | None, found: Found) -> Select[Any]:
     statement = select_fans(scope)
-    return (
-        statement if wanted is None else statement.where(condition(wanted, phones, also(scope, permission="tag:read")))
-    )
-
-
-async def _check_tags(session: AsyncSession, scope: Scope, asked: set[int]) -> None:
-    # filtering by a tag says who carries it, so the caller must be one who may read it
-    if asked and asked != set(await reads.by_id(session, scope.where_shared("tag:read", tags), Tag, asked)):
-        raise BadInput("No such tag.", field=("filter", "tagId"))
-
-
-async def _phone_conditions(
-    session: AsyncSession, scope: Scope, vault: Vault, phones: set[str]
-) -> dict[str, ColumnElement[bool]]:
-    """Build, for each phone, the condition that finds it by its hash where the caller may read phones.
-
-    Raises Forbidden where that is nowhere: an answer to `is it this one?` unmasks a masked phone in a few tries.
-    """
-    if not phones:
-        return {}
-    scope.require(PERSONAL)
-    nodes = scope.where_shared(PERSONAL, brands)
-    readable = (await session.execute(select(brands.c.group_id, brands.c.id).where(nodes))).all()
-    found: dict[str, ColumnElement[bool]] = {}
-    for phone in phones:
-        number = normalise_phone(phone)
-        arms: list[ColumnElement[bool]] = []
-        for group_id, brand_id in readable:
-            keys = await vault.of_group(session, group_id)
-            known_as = keys.find_hash(number, phone_space(brand_id))
-            arms.append(and_(fans.c.brand_id == brand_id, fans.c.phone_hash == known_as))
-        found[phone] = and_(or_(*arms), also(scope, permission=PERSONAL)) if arms else false()
-    return found
+    return statement if wanted is None else statement.where(condition(wanted, scope, found))

@@ -14,8 +14,8 @@ from domain.database import dialect_insert
 from domain.errors import BadInput
 from domain.events import follows
 from domain.events.models import FollowKind
+from domain.fans.lookups import phone_space
 from domain.fans.models import Fan, Gender
-from domain.fans.queries import phone_space
 from domain.fans.sums import lock_fans, recompute_spend
 from domain.ids import ABSENT, Absent
 from domain.inputs import said
@@ -25,6 +25,8 @@ from domain.persons.claims import Claim, IdentityRef
 from domain.persons.resolution import resolve
 from domain.tables import table_of
 from domain.tenancy.models import Brand
+from domain.timeline.changes import Change, record
+from domain.timeline.models import ChangeAct, ChangeKind
 from domain.vault import GroupVault, Vault, is_phone, normalise_phone
 
 __all__ = ["fan_changed", "fan_gone", "lock_fans", "recompute_spend"]  # beside what is defined here
@@ -177,6 +179,10 @@ async def update_profile(session: AsyncSession, vault: Vault, principal: str, fa
         # the log says what was changed and not to what: it holds no personal data
         deed = audit.Deed(fan.group_id, fan.brand_id, "fan:update", f"Fan:{fan.id}", {"fields": sorted(given)})
         await audit.record(session, principal, [deed])
+        made = Change(
+            fan.group_id, fan.brand_id, fan.id, ChangeKind.PROFILE, ChangeAct.CHANGED, principal, detail=deed.detail
+        )
+        await record(session, [made])
 
 
 def _fitting(name: str, value: Any) -> Any:

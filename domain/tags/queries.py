@@ -8,7 +8,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
-from domain.fans.queries import also
+from domain.fans.filters import also
 from domain.page import Page, PageArgs, Sort, Window, read, window
 from domain.scope import Scope
 from domain.tables import table_of

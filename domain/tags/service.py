@@ -1,6 +1,6 @@
 """Writes of tags."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -16,6 +16,8 @@ from domain.ids import BrandId, FanId, TagId
 from domain.inputs import said
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag, TagKind, TagSource
+from domain.timeline.changes import Change, record
+from domain.timeline.models import ChangeAct, ChangeKind
 
 tags, fan_tags = table_of(Tag), table_of(FanTag)
 
@@ -93,7 +95,10 @@ def check_brands(fans: Sequence[Fan], wanted: Sequence[Tag]) -> None:
 async def add_fan_tags(
     session: AsyncSession, principal: str, fans: Sequence[Fan], wanted: Sequence[Tag], source: TagSource
 ) -> None:
-    """Put each tag on each fan; where it is there already, its count and weight grow. One statement, all or nothing."""
+    """Put each tag on each fan; where it is there already, its count and weight grow. One statement, all or nothing.
+
+    The timeline shows when a fan got a tag, and not how often it was put on again.
+    """
     check_brands(fans, wanted)
     now = clock.now()
     rows = [
@@ -110,7 +115,11 @@ async def add_fan_tags(
     ]
     grow = {"count": fan_tags.c.count + 1, "weight": fan_tags.c.weight + 1, "last_at": now}
     statement = dialect_insert(session, fan_tags).on_conflict_do_update(index_elements=["fan_id", "tag_id"], set_=grow)
-    await session.execute(statement, rows)
+    put = await session.execute(
+        statement.returning(fan_tags.c.fan_id, fan_tags.c.tag_id, fan_tags.c.count.label("times")), rows
+    )
+    pairs = [(row.fan_id, row.tag_id) for row in put if row.times == 1]
+    await record(session, _changes(principal, fans, pairs, ChangeAct.ADDED))
     await audit.record(session, principal, _deeds("fan_tags:add", fans, wanted))
 
 
@@ -120,10 +129,16 @@ async def remove_fan_tags(session: AsyncSession, principal: str, fans: Sequence[
         fan_tags.c.fan_id.in_([fan.id for fan in fans]),
         fan_tags.c.tag_id.in_([tag.id for tag in wanted]),
     )
-    found = (await session.execute(select(fan_tags.c.fan_id).where(*carried))).all()
+    found = (await session.execute(select(fan_tags.c.fan_id, fan_tags.c.tag_id).where(*carried))).all()
     await session.execute(delete(fan_tags).where(*carried))
+    await record(session, _changes(principal, fans, [(row.fan_id, row.tag_id) for row in found], ChangeAct.REMOVED))
     await audit.record(session, principal, _deeds("fan_tags:remove", fans, wanted))
     return len(found)
+
+
+def _changes(principal: str, fans: Sequence[Fan], pairs: Iterable[tuple[int, int]], act: ChangeAct) -> list[Change]:
+    places = {fan.id: (fan.group_id, fan.brand_id, fan.id) for fan in fans}
+    return [Change(*places[fan_id], ChangeKind.TAG, act, principal, tag_id=tag_id) for fan_id, tag_id in sorted(pairs)]
 
 
 def _deeds(action: str, fans: Sequence[Fan], wanted: Sequence[Tag]) -> list[audit.Deed]:

@@ -66,7 +66,7 @@ async def test_only_the_fans_own_row_changes(client: Client) -> None:
     await update(client, nickname="x", phone="13911112222")
 
     after = await snapshot(client.world)
-    assert changed(before, after) == {"audit_log", "fans"}
+    assert changed(before, after) == {"audit_log", "fan_changes", "fan_name_parts", "fans"}
     assert len([row for row in after["fans"] if row not in rows]) == 1
 
 

@@ -56,6 +56,19 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         f'recordOrders(input: {{brandId: "{ID}", source: "x", idempotencyKey: "x", orders: []}}) {{ replayed }}',
         WRITERS,
     ),
+    "Query.attributes": (f"attributes{FIRST}", READERS),
+    "Mutation.createAttribute": (
+        f'createAttribute(input: {{brandId: "{ID}", key: "x", name: "x", type: TEXT}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
+    "Mutation.updateAttribute": (
+        f'updateAttribute(input: {{attributeId: "{ID}"}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
+    "Mutation.setFanAttributes": (
+        "setFanAttributes(input: {fanIds: [], values: []}) { userErrors { code } }",
+        WRITERS | {"D1"},
+    ),
     "Mutation.createTag": (
         f'createTag(input: {{name: "x", brandId: "{ID}"}}) {{ userErrors {{ code }} }}',
         TAGGERS,
@@ -80,6 +93,7 @@ FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         'setMyConsents(input: {policy: "1", choices: []}) { userErrors { code } }',
         frozenset({FAN}),
     ),
+    "Mutation.setMyAttributes": ("setMyAttributes(input: {values: []}) { userErrors { code } }", frozenset({FAN})),
     "Mutation.loginForDevelopment": (
         f'loginForDevelopment(input: {{brandId: "{ID}", externalId: "x"}}) {{ userErrors {{ code }} }}',
         frozenset({FAN, NO_TOKEN}),

@@ -27,12 +27,15 @@ PRINTED = Path(contract.__file__).parent
 
 # lists that take no `first`, by why they need none
 BOUNDED = {
+    **dict.fromkeys(("Attribute.choices", "MyAttribute.offered"), "what an attribute offers, at most 100"),
+    **dict.fromkeys(("FanAttribute.choices", "MyAttribute.choices"), "what was chosen, at most 20"),
     "Payload.userErrors": "one for each thing that is wrong with an input of bounded size",
     "RecordedOrder.userErrors": "one for each field of one row",
     "UserError.field": "the path of one input",
     "Viewer.permissions": "there are only so many permissions",
     "Query.nodes": "one for each id asked, at most 100",
     "RecordOrdersPayload.results": "one for each row of the input, at most 250",
+    "SetFanAttributesPayload.fans": "one for each fan of the input, at most 250",
     "AddFanTagsPayload.fans": "one for each fan of the input, at most 250",
     "RemoveFanTagsPayload.fans": "one for each fan of the input, at most 250",
     "RecordConsentsPayload.fans": "one for each fan of the input, at most 250",

@@ -1,0 +1,103 @@
+"""What a filter of fans has to look up, or to have checked, before it is SQL."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import reads
+from domain.attributes.filters import FIELD, check_attribute
+from domain.attributes.queries import attributes_by_id
+from domain.errors import BadInput
+from domain.fans.filters import PERSONAL, TAGS, FanFilter, Found, also, every
+from domain.fans.models import Fan
+from domain.orders.rules import IdentityInput
+from domain.persons.models import Identity, IdentityKind
+from domain.persons.service import IdentityRef
+from domain.scope import Scope
+from domain.tables import table_of
+from domain.tags.models import Tag
+from domain.tenancy.models import Brand
+from domain.vault import GroupVault, Vault, normalise, normalise_phone
+
+fans, brands, tags, identities = table_of(Fan), table_of(Brand), table_of(Tag), table_of(Identity)
+
+
+def phone_space(brand_id: int) -> str:
+    """Name the hash space of a brand's phones: one phone hashes differently in every brand."""
+    return f"phone@{brand_id}"
+
+
+def looks_up(wanted: FanFilter) -> bool:
+    """Tell whether a filter asks for something that has to be looked up."""
+    return any(one.phone or one.identity or one.tag_id or one.attributes for one in every(wanted))
+
+
+async def look_up(session: AsyncSession, scope: Scope, vault: Vault, wanted: FanFilter | None) -> Found:
+    """Look up what the filter asks for. Raises BadInput for what is not there, Forbidden for what may not be asked."""
+    await _check_tags(session, scope, {one.tag_id for one in every(wanted) if one.tag_id is not None})
+    await _check_attributes(session, scope, wanted)
+    phones = {one.phone for one in every(wanted) if one.phone is not None}
+    people = {one.identity for one in every(wanted) if one.identity is not None}
+    if not phones and not people:
+        return Found()
+    # an answer to `is it this one?` unmasks what is masked in a few tries
+    scope.require(PERSONAL)
+    places = await _readable(session, scope, vault)
+    return Found(
+        {phone: _of_phone(scope, places, phone) for phone in phones},
+        {identity: _of_identity(scope, places, identity) for identity in people},
+    )
+
+
+async def _check_tags(session: AsyncSession, scope: Scope, asked: set[int]) -> None:
+    # filtering by a tag says who carries it, so the caller must be one who may read it
+    if asked and asked != set(await reads.by_id(session, scope.where_shared(TAGS, tags), Tag, asked)):
+        raise BadInput("No such tag.", field=("filter", "tagId"))
+
+
+async def _check_attributes(session: AsyncSession, scope: Scope, wanted: FanFilter | None) -> None:
+    asked = [attribute for one in every(wanted) for attribute in one.attributes or []]
+    known = await attributes_by_id(session, scope, [one.attribute_id for one in asked])
+    for one in asked:
+        if one.attribute_id not in known:
+            raise BadInput("No such attribute.", field=(*FIELD, "attributeId"))
+        check_attribute(known[one.attribute_id], one)
+
+
+async def _readable(session: AsyncSession, scope: Scope, vault: Vault) -> list[tuple[GroupVault, int]]:
+    """Return the brands where the caller may read personal data, each with the keys of its group."""
+    nodes = scope.where_shared(PERSONAL, brands)
+    rows = (await session.execute(select(brands.c.group_id, brands.c.id).where(nodes))).all()
+    return [(await vault.of_group(session, group_id), brand_id) for group_id, brand_id in rows]
+
+
+def _of_phone(scope: Scope, places: list[tuple[GroupVault, int]], phone: str) -> ColumnElement[bool]:
+    number = normalise_phone(phone)
+    arms = [
+        and_(fans.c.brand_id == brand_id, fans.c.phone_hash == keys.find_hash(number, phone_space(brand_id)))
+        for keys, brand_id in places
+    ]
+    return and_(or_(*arms), also(scope, permission=PERSONAL)) if arms else false()
+
+
+def _of_identity(scope: Scope, places: list[tuple[GroupVault, int]], wanted: IdentityInput) -> ColumnElement[bool]:
+    if wanted.kind is IdentityKind.PHONE:
+        raise BadInput("A phone is filtered by the field phone.", field=("filter", "identity", "kind"))
+    ref = IdentityRef(wanted.kind, wanted.value, wanted.issuer)
+    groups = {keys.group_id: keys for keys, _ in places}
+    if not groups:
+        return false()
+    person = select(identities.c.person_id).where(or_(*_people(groups, ref)))
+    return and_(fans.c.person_id.in_(person), also(scope, permission=PERSONAL))
+
+
+def _people(groups: dict[int, GroupVault], ref: IdentityRef) -> Iterator[ColumnElement[Any]]:
+    for group_id, keys in groups.items():
+        yield and_(
+            identities.c.group_id == group_id,
+            identities.c.kind == ref.kind.value,
+            identities.c.issuer == ref.issuer,
+            identities.c.value_hash == keys.find_hash(normalise(ref.kind, ref.value), ref.space()),
+        )

@@ -1,0 +1,37 @@
+"""What fans can be sorted by."""
+
+from enum import StrEnum
+
+from domain.fans.models import Fan
+from domain.page import Sort
+from domain.tables import table_of
+
+fans = table_of(Fan)
+
+
+class FanSort(StrEnum):
+    """How a list of fans is sorted. Who has no such moment comes last."""
+
+    ID_ASC = "ID_ASC"
+    ID_DESC = "ID_DESC"
+    SPEND_DESC = "SPEND_DESC"
+    CREATED_AT_ASC = "CREATED_AT_ASC"
+    CREATED_AT_DESC = "CREATED_AT_DESC"
+    LAST_FOLLOWED_AT_DESC = "LAST_FOLLOWED_AT_DESC"
+    LAST_ORDER_AT_DESC = "LAST_ORDER_AT_DESC"
+
+
+def _by(column: str, *, descending: bool = True) -> Sort:
+    keys = (fans.c[column], fans.c.id)
+    return Sort(f"{'-' if descending else ''}{column}", keys, descending, gapped=bool(fans.c[column].nullable))
+
+
+SORTS = {
+    FanSort.ID_ASC: Sort("id", (fans.c.id,)),
+    FanSort.ID_DESC: Sort("-id", (fans.c.id,), descending=True),
+    FanSort.SPEND_DESC: _by("spend"),
+    FanSort.CREATED_AT_ASC: _by("created_at", descending=False),
+    FanSort.CREATED_AT_DESC: _by("created_at"),
+    FanSort.LAST_FOLLOWED_AT_DESC: _by("last_followed_at"),
+    FanSort.LAST_ORDER_AT_DESC: _by("last_order_at"),
+}
