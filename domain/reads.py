@@ -62,13 +62,24 @@ def first_of_each(
     return select(*columns).where(inner.c.rank_in_owner <= first).order_by(inner.c[owner], inner.c.rank_in_owner)
 
 
+class Referred(NamedTuple):
+    """What the rows of a relation refer to, many of them to the same few: `column` holds the id of one of `rows`.
+
+    What is selected of it is shown beside the relation's own columns.
+    """
+
+    column: str
+    rows: Callable[[Scope], Select[Any]]
+
+
 class Among(NamedTuple):
     """A relation to many as one select: the rows of all owners, whose they are, and which come first.
 
     `readable` is the condition on an owner's row, of those it was read with, that the caller may read the relation too.
     """
 
-    rows: Callable[[Scope], Select[Any]]
+    rows: Select[Any]
     owner: str
     order: Sequence[ColumnElement[Any]]
     readable: Callable[[Scope, FromClause], ColumnElement[bool]]
+    referred: Referred

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
@@ -17,6 +17,7 @@ from domain.tags.models import FanTag, Tag
 PERMISSION = "tag:read"
 tags, fan_tags = table_of(Tag), table_of(FanTag)
 HEAVIEST = (fan_tags.c.weight.desc(), fan_tags.c.tag_id)
+_SHOWN = (tags.c.name, tags.c.kind, tags.c.category, tags.c.color)
 
 
 async def tags_by_id(
@@ -51,9 +52,18 @@ async def fan_tags_by_fan(
 
 def _carried(scope: Scope) -> Select[Any]:
     """Select the tags fans carry that the caller may read, with the tag's own columns."""
-    columns = (*fan_tags.c, tags.c.name, tags.c.kind, tags.c.category, tags.c.color)
-    return select(*columns).join(tags, tags.c.id == fan_tags.c.tag_id).where(scope.where_shared(PERMISSION, tags))
+    return select(*fan_tags.c, *_SHOWN).join(tags, tags.c.id == fan_tags.c.tag_id).where(_readable(scope))
+
+
+def _readable(scope: Scope) -> ColumnElement[bool]:
+    return scope.where_shared(PERMISSION, tags)
 
 
 # a fan carries tens of tags, so all of them are read and the heaviest kept
-FAN_TAGS_AMONG = reads.Among(_carried, "fan_id", HEAVIEST, partial(also, permission=PERMISSION))
+FAN_TAGS_AMONG = reads.Among(
+    select(fan_tags),
+    "fan_id",
+    HEAVIEST,
+    partial(also, permission=PERMISSION),
+    reads.Referred("tag_id", lambda scope: select(tags.c.id, *_SHOWN).where(_readable(scope))),
+)

@@ -144,7 +144,7 @@ class OneRow(_Root):
         table_id = rows.selected_columns["id"]
         ids = bindparam("own_ids", None, ARRAY(BigInteger))
         page = rows.where(table_id == any_(ids)).cte("page")
-        writer = Writer(context, variables, page)
+        writer = Writer(context, variables, page, 1)
         row = writer.page_object(self._below)
         prepared = prepare(page_statement(writer, page, [page.c.id, row], []))
         return Statement(prepared, reads=_together(context.services.database.direct, context.scope, prepared))
@@ -212,7 +212,7 @@ class OnePage(_Root):
             raise NotInSql("what has to be looked up first")
         # as a number in the text: a plan for any limit would be one for a tenth of the table
         page = window.statement.limit(literal_column(str(window.frame.size + 1))).cte("page")
-        writer = Writer(context, variables, page)
+        writer = Writer(context, variables, page, window.frame.size)
         objects = [writer.page_object(selection) for selection in self._objects]
         keys: list[ColumnElement[Any]] = [page.c[name] for name in window.frame.key_names()]
         order = [key.desc() if window.frame.descending else key.asc() for key in keys]

@@ -6,7 +6,7 @@ coalesced, and what GraphQL calls non-null is only taken from a column that is N
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import GraphQLEnumType, GraphQLNonNull, GraphQLOutputType
 from sqlalchemy import ColumnElement, Float, Integer, Text, case, cast, func, literal_column
@@ -19,20 +19,48 @@ class NotInSql(Exception):
     """PostgreSQL cannot write this answer, or must not; it is given in another way."""
 
 
+def merged(pieces: Iterable[str | ColumnElement[str]]) -> Pieces:
+    """Return the pieces with neighbouring texts in one."""
+    found: Pieces = []
+    for piece in pieces:
+        if isinstance(piece, str) and found and isinstance(found[-1], str):
+            found[-1] += piece
+        else:
+            found.append(piece)
+    return found
+
+
 def joined(pieces: Iterable[str | ColumnElement[str]]) -> ColumnElement[str]:
     """Return the pieces as one text, in as few concatenations as can be."""
-    parts: list[ColumnElement[str]] = []
-    text = ""
-    for piece in pieces:
-        if isinstance(piece, str):
-            text += piece
-            continue
-        parts += [constant(text), piece] if text else [piece]
-        text = ""
-    if text:
-        # alone it would have no type
-        parts.append(constant(text) if parts else cast(constant(text), Text))
-    return reduce(lambda whole, part: whole.concat(part), parts)
+    parts = [constant(piece) if isinstance(piece, str) else piece for piece in merged(pieces)]
+    if not parts:
+        return cast(EMPTY, Text)
+    # a literal that stands alone would have no type
+    return reduce(lambda whole, part: whole.concat(part), parts) if len(parts) > 1 else cast(parts[0], Text)
+
+
+class Items(NamedTuple):
+    """The items of a list as they are written: the text all begin with, what is each one's own, the text all end with."""
+
+    head: str
+    own: Pieces
+    tail: str
+
+    @classmethod
+    def of(cls, pieces: Pieces) -> "Items":
+        """Take an object apart: what all items have in common is then written between them and not for each."""
+        head, *own = merged(pieces)
+        assert isinstance(head, str)
+        tail = own.pop() if own and isinstance(own[-1], str) else ""
+        return cls(head, own, str(tail))
+
+    def gathered(self, written: ColumnElement[str]) -> ColumnElement[str]:
+        """Return the aggregate of what is each one's own."""
+        return func.string_agg(written, constant(f"{self.tail},{self.head}"))
+
+    def listed(self, gathered: ColumnElement[str]) -> ColumnElement[str]:
+        """Return the items of a list, nothing where there are none."""
+        return func.coalesce(joined([self.head, gathered, self.tail]), EMPTY)
 
 
 def constant(text: str) -> ColumnElement[str]:

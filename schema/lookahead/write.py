@@ -1,27 +1,31 @@
 """From a selection to the expression that writes it as JSON."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from graphql import GraphQLList, GraphQLNonNull, get_nullable_type
 from graphql.execution.values import VariableValues, get_argument_values
-from sqlalchemy import CTE, ColumnElement, FromClause, Select, Text, any_, func, literal_column, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import CTE, ColumnClause, ColumnElement, FromClause, Select, any_, case, func, literal_column, select
+from sqlalchemy.sql.visitors import iterate
 
 from domain.reads import Among
 from schema.lookahead.selection import Asked, Selection
-from schema.lookahead.text import EMPTY, NULL, NotInSql, Pieces, constant, joined, leaf
+from schema.lookahead.text import NULL, Items, NotInSql, Pieces, joined, leaf
 
 Columns = Any  # the columns of a row by name: a FromClause's `.c`, or a mapping
+# a page of so many refers to the same few often enough that each is better written once
+MANY_ROWS = 200
 
 
 class Writer:
     """Writes the objects of one statement. `grouped` gathers what the rows of the page are to be joined with."""
 
-    def __init__(self, context: Any, variables: VariableValues, page: CTE) -> None:
+    def __init__(self, context: Any, variables: VariableValues, page: CTE, page_size: int) -> None:
         self._context = context
         self._variables = variables
         self._page = page
+        self._page_size = page_size
         self.grouped: list[tuple[CTE, ColumnElement[bool]]] = []
 
     def page_object(self, selection: Selection) -> ColumnElement[bytes]:
@@ -58,31 +62,69 @@ class Writer:
         if metadata["among"] is not None:
             return self._among(metadata["among"], below, row, **given)
         rows = metadata["each"](self._context.scope, row, **given).subquery()
-        written = joined(self._object(below, rows.c, rows))
-        if not isinstance(get_nullable_type(field.type), GraphQLList):
-            if isinstance(field.type, GraphQLNonNull):
-                raise NotInSql(asked.key)
-            return [func.coalesce(select(written).select_from(rows).scalar_subquery(), NULL)]
-        # the aggregate takes the rows as the sub-select sorts them
-        return _listed(select(func.string_agg(written, constant(","))).select_from(rows).scalar_subquery())
+        pieces = self._object(below, rows.c, rows)
+        if isinstance(get_nullable_type(field.type), GraphQLList):
+            items = Items.of(pieces)
+            # the aggregate takes the rows as the sub-select sorts them
+            gathered = select(items.gathered(joined(items.own))).select_from(rows).scalar_subquery()
+            return ["[", items.listed(gathered), "]"]
+        if isinstance(field.type, GraphQLNonNull):
+            raise NotInSql(asked.key)
+        return [func.coalesce(select(joined(pieces)).select_from(rows).scalar_subquery(), NULL)]
 
     def _among(self, among: Among, below: Selection, row: FromClause, first: int) -> Pieces:
-        scope = self._context.scope
-        rows = among.rows(scope)
-        owner = rows.selected_columns[among.owner]
-        readable = among.readable(scope, row)
-        if row is not self._page:
-            own = rows.where(owner == row.c.id, readable).order_by(*among.order).limit(first).correlate(row).subquery()
-            written = joined(self._object(below, own.c, own))
-            return _listed(select(func.string_agg(written, constant(","))).select_from(own).scalar_subquery())
-        owners = select(row.c.id).where(readable).scalar_subquery()
+        readable = among.readable(self._context.scope, row)
+        referred: FromClause = among.referred.rows(self._context.scope).subquery()
+        own = among.rows.selected_columns
+        columns = {**dict(referred.c.items()), **dict(own.items())}
+        items = Items.of(self._object(below, columns, None))
+        if row is self._page and self._page_size >= MANY_ROWS:
+            referred, items = self._said_once(referred, items)
+        owner = own[among.owner]
+        rows = among.rows.join(referred, referred.c.id == own[among.referred.column])
+        rows = rows.with_only_columns(owner.label("owner"), joined(items.own).label("written"))
+        mine = rows.where(owner == row.c.id, readable).order_by(*among.order).limit(first).correlate(row).subquery()
+        few = items.listed(select(items.gathered(mine.c.written)).select_from(mine).scalar_subquery())
+        return ["[", self._of_all(rows, among, items, readable, few, first) if row is self._page else few, "]"]
+
+    def _of_all(
+        self,
+        rows: Select[Any],
+        among: Among,
+        items: Items,
+        readable: ColumnElement[bool],
+        few: ColumnElement[str],
+        first: int,
+    ) -> ColumnElement[str]:
+        """Return the list of a row of the page, read with those of all others; one that is longer is read alone."""
+        owner = among.rows.selected_columns[among.owner]
+        owners = select(self._page.c.id).where(readable).scalar_subquery()
         # sorted once for all owners: an aggregate that sorts would begin a sort for each of them
-        own = rows.where(owner == any_(func.array(owners))).order_by(owner, *among.order).subquery()
-        every = func.array_agg(joined(self._object(below, own.c, own)), type_=ARRAY(Text))[1:first]
-        whole = select(own.c[among.owner].label("owner"), func.array_to_string(every, constant(",")).label("written"))
-        grouped = whole.group_by(own.c[among.owner]).cte(f"grouped_{len(self.grouped)}")
-        self.grouped.append((grouped, grouped.c.owner == row.c.id))
-        return _listed(grouped.c.written)
+        every = rows.where(owner == any_(func.array(owners))).order_by(owner, *among.order).subquery()
+        columns = (every.c.owner, items.gathered(every.c.written).label("written"), func.count().label("length"))
+        grouped = select(*columns).group_by(every.c.owner).cte(f"grouped_{len(self.grouped)}")
+        self.grouped.append((grouped, grouped.c.owner == self._page.c.id))
+        return case((grouped.c.length > first, few), else_=items.listed(grouped.c.written))
+
+    def _said_once(self, referred: FromClause, items: Items) -> tuple[FromClause, Items]:
+        """Write what is shown of a referred row alone once for each, however many rows refer to it."""
+        columns: list[ColumnElement[Any]] = [referred.c.id]
+        places: list[int | str | ColumnElement[str]] = []
+        for alone, run in groupby(items.own, lambda piece: isinstance(piece, str) or _reads_only(piece, referred)):
+            pieces = list(run)
+            if alone and any(not isinstance(piece, str) for piece in pieces):
+                places.append(len(columns))
+                columns.append(joined(pieces).label(f"text_{len(columns)}"))
+            else:
+                places += pieces
+        name = f"said_once_{len(self.grouped)}"
+        once = select(*columns).cte(name).prefix_with("MATERIALIZED")
+        return once, items._replace(own=[once.c[f"text_{p}"] if isinstance(p, int) else p for p in places])
+
+
+def _reads_only(expression: ColumnElement[Any], source: FromClause) -> bool:
+    found = [part for part in iterate(expression) if isinstance(part, ColumnClause) and part.table is not None]
+    return all(part.table is source for part in found)
 
 
 def page_statement(
@@ -93,10 +135,6 @@ def page_statement(
     for grouped, belongs in writer.grouped:
         source = source.outerjoin(grouped, belongs)
     return select(*written).select_from(source).order_by(*order)
-
-
-def _listed(items: ColumnElement[Any]) -> Pieces:
-    return ["[", func.coalesce(items, EMPTY), "]"]
 
 
 def _column(columns: Columns, name: str) -> ColumnElement[Any]:
