@@ -98,6 +98,7 @@ def create_app(settings: Settings, runtime: Runtime) -> Starlette:
         lifespan=lifespan,
     )
     app.state.health = health
+    app.state.endpoints = {path.encode(): endpoint for path, endpoint in endpoints.items()}
     return app
 
 

@@ -4,7 +4,9 @@ import asyncio
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,7 +14,7 @@ from uvicorn.server import HANDLED_SIGNALS
 
 from server.http.sockets.protocol import MAX_FRAME_BYTES, PING_SECONDS, Sockets
 from server.settings import Settings
-from server.writes import JoinedWrites
+from server.straight import StraightProtocol
 
 
 class StoppableServer(uvicorn.Server):
@@ -47,11 +49,12 @@ class StoppableServer(uvicorn.Server):
 
 
 def _config(settings: Settings, app: Starlette) -> uvicorn.Config:
+    protocol: Any = partial(StraightProtocol, endpoints=app.state.endpoints)
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http=JoinedWrites,
+        http=protocol,
         ws=Sockets,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=PING_SECONDS,

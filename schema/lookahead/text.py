@@ -40,7 +40,7 @@ def joined(pieces: Iterable[str | ColumnElement[str]]) -> ColumnElement[str]:
 
 
 class Items(NamedTuple):
-    """The items of a list as they are written: the text all begin with, what is each one's own, the text all end with."""
+    """The items of a list as they are written: the text all begin with, each one's own, the text all end with."""
 
     head: str
     own: Pieces

@@ -113,12 +113,22 @@ class GraphQLEndpoint:
             await self._sockets(scope, receive, send)
             return
         try:
-            response = await self._respond(Request(scope), receive)
-        except HttpRefusal as refusal:
-            response = of_refusal(refusal)
+            response = await self.answer(Request.of_scope(scope), receive)
         except ClientGone:
             return
         await response.send(send)
+
+    @property
+    def max_body(self) -> int:
+        """The most bytes a body may have."""
+        return self._options.max_body
+
+    async def answer(self, request: Request, receive: Receive) -> Response:
+        """Answer a request, which need not have come by ASGI; raise ClientGone where nobody waits for it any more."""
+        try:
+            return await self._respond(request, receive)
+        except HttpRefusal as refusal:
+            return of_refusal(refusal)
 
     async def _respond(self, request: Request, receive: Receive) -> Response:
         if request.method == "POST":
@@ -149,11 +159,13 @@ class GraphQLEndpoint:
     async def _params(self, request: Request, receive: Receive) -> Params:
         if request.method == "GET":
             return from_query_string(request, self._options.max_body)
-        request.body = await read_body(request, receive, self._options.max_body)
+        if not request.received:
+            request.body = await read_body(request, receive, self._options.max_body)
+            request.received = True
         return from_body(request.body)
 
     def _too_late(self, request: Request, media: str) -> Response:
-        if request.method == "POST" and not request.body:
+        if request.method == "POST" and not request.received:
             message = "The body did not arrive in time."
             return of_refusal(HttpRefusal(408, message, headers=((b"connection", b"close"),)))
         return of_outcome(Outcome([mask_one(Timeout(), self._log)]), media)

@@ -1,6 +1,6 @@
 """The request as the endpoint and `make_context` see it, and the reading of its body under a limit."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -24,33 +24,40 @@ class ClientGone(Exception):
 
 
 class Request:
-    """One HTTP request; `headers` by lower-case name, `body` the raw bytes, for signatures over them."""
+    """One HTTP request; `headers` by lower-case name, `body` the raw bytes, for signatures over them.
 
-    __slots__ = ("body", "headers", "method", "path", "scope")
+    `client` is the peer's address, an empty string where the server does not tell; `received` says that the body is
+    whole.
+    """
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.headers = _headers(scope)
+    __slots__ = ("body", "client", "headers", "method", "path", "query_string", "received")
+
+    def __init__(self, method: str, path: str, headers: dict[str, str], *, client: str, query: bytes = b"") -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.client = client
+        self.query_string = query
         self.body = b""
+        self.received = False
 
-    @property
-    def client(self) -> str:
-        """The peer's address, or an empty string where the server does not tell."""
-        peer = self.scope.get("client")
-        return str(peer[0]) if peer else ""
+    @classmethod
+    def of_scope(cls, scope: Scope) -> "Request":
+        """Read the request ASGI describes."""
+        peer = scope.get("client")
+        return cls(
+            scope["method"],
+            scope["path"],
+            joined_headers(scope["headers"]),
+            client=str(peer[0]) if peer else "",
+            query=bytes(scope.get("query_string", b"")),
+        )
 
-    @property
-    def query_string(self) -> bytes:
-        """The raw query string."""
-        return bytes(self.scope.get("query_string", b""))
 
-
-def _headers(scope: Scope) -> dict[str, str]:
+def joined_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Decode the headers; one sent twice is joined by a comma, so that neither can hide behind the other."""
     found: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
+    for raw_name, raw_value in raw:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found

@@ -113,6 +113,12 @@ def of_refusal(refusal: HttpRefusal) -> Response:
     return Response(refusal.status, (*_HEADERS[JSON], *refusal.headers), orjson.dumps({"errors": [error]}))
 
 
+def of_fault() -> Response:
+    """Answer a request that the endpoint itself failed at."""
+    error = {"message": "Something went wrong.", "extensions": {"code": ErrorCode.INTERNAL.value}}
+    return Response(500, (*_HEADERS[JSON], (b"connection", b"close")), orjson.dumps({"errors": [error]}))
+
+
 def _status(outcome: Outcome, media: str) -> int:
     if outcome.data is not None:
         return 200

@@ -37,7 +37,7 @@ class SocketEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection to its end."""
         await receive()  # websocket.connect
-        request = Request({**scope, "method": "GET"})
+        request = Request.of_scope({**scope, "method": "GET"})
         if not _is_welcome(request, self._options.origins):
             await send({"type": "websocket.close"})  # before it is accepted: HTTP 403
             return
