@@ -92,9 +92,9 @@ class Authenticator:
 
     async def _scope(self, viewer: StaffViewer | ServiceViewer, version: int) -> Scope:
         key = (viewer.principal, viewer.group_id, version)
-        now = clock.now()
         kept = self._scopes.get(key)
-        if kept is None or (kept.until is not None and kept.until <= now):
+        if kept is None or (kept.until is not None and kept.until <= clock.now()):
+            now = clock.now()
             async with self._database.reading(self._reading_scope) as session:
                 kept = await self._compile(session, viewer, version, now)
             self._scopes.put(key, kept)

@@ -94,11 +94,9 @@ class _Root:
     ) -> Statement | None:
         """Return the statement for these rights, these variables and this shape of a call."""
         require(context, self._metadata["permission"])
-        fixed = {name: variables.coerced[name] for name in self._fixed if name in variables.coerced}
-        written = orjson.dumps(fixed, default=repr)
-        if len(written) > MAX_VARIABLE_BYTES or context.scope.breadth > MAX_BREADTH:
+        digest = self._digest(variables) if self._fixed else b""
+        if digest is None or context.scope.breadth > MAX_BREADTH:
             return None
-        digest = blake2b(written, digest_size=16).digest()
         key = (self._number, context.scope.digest, context.max_page, shape, digest)
 
         def built() -> Statement | None:
@@ -109,6 +107,12 @@ class _Root:
             return made if len(made.prepared.text) <= MAX_TEXT else None
 
         return self._kept.find(key, built)
+
+    def _digest(self, variables: VariableValues) -> bytes | None:
+        """Say what the variables are that the statement is compiled for, or None where they are too many bytes."""
+        fixed = {name: variables.coerced[name] for name in self._fixed if name in variables.coerced}
+        written = orjson.dumps(fixed, default=repr)
+        return blake2b(written, digest_size=16).digest() if len(written) <= MAX_VARIABLE_BYTES else None
 
 
 def _sent(value: Any, variables: VariableValues) -> Any:

@@ -191,7 +191,7 @@ class GraphQLEndpoint:
             operation=(params.operation_name or "")[:64],
             milliseconds=round(seconds * 1000, 1),
             cost=outcome.cost.requested if outcome.cost else 0,
-            errors=sorted(outcome.codes()),
+            errors=sorted(outcome.codes()) if outcome.errors else [],
         )
 
     def _not_allowed(self) -> HttpRefusal:

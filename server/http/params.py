@@ -9,6 +9,8 @@ import orjson
 
 from server.http.request import HttpRefusal, Request
 
+# every key ends so, and within a string nothing else can without a backslash: as many as keys were read are all of them
+_KEY_ENDS = re.compile(rb'"\s*:')
 _NUL_ESCAPE = re.compile(rb"\\u(?:0000|\{0+\})")
 
 
@@ -48,11 +50,26 @@ def decode_json(raw: bytes) -> Any:
     if _NUL_ESCAPE.search(raw):
         raise HttpRefusal(400, "NUL characters are not accepted.")
     try:
-        # orjson refuses all but duplicate keys and integers over 64 bits; the second reading catches those.
-        orjson.loads(raw)
-        return _decode(raw.decode())
+        # orjson refuses all but duplicate keys and integers over 64 bits; where there may be any, a second reading does
+        decoded = orjson.loads(raw)
+        return decoded if _is_plain(decoded, len(_KEY_ENDS.findall(raw))) else _decode(raw.decode())
     except (ValueError, RecursionError):
         raise HttpRefusal(400, "The body is not valid JSON.") from None
+
+
+def _is_plain(decoded: Any, keys: int) -> bool:
+    """Tell whether the text had no key twice, for it had at most this many, and no number that was read as a float."""
+    waiting = [decoded]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is dict:
+            keys -= len(value)
+            waiting += value.values()
+        elif type(value) is list:
+            waiting += value
+        elif type(value) is float:
+            return False
+    return keys == 0
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

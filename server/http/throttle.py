@@ -32,35 +32,47 @@ class Throttle:
         self.rate = rate
         self._callers = callers
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def spend(self, key: str, points: int) -> None:
         """Take points; raise Throttled, and take none, when there are too few."""
-        level, now = self._level(key)
-        if points > level:
-            self._put(key, level, now)
-            raise Throttled(max(1, math.ceil((points - level) / self.rate.restore)))
-        self._put(key, level - points, now)
+        bucket = self._bucket(key)
+        self._fill(bucket)
+        if points > bucket.level:
+            raise Throttled(max(1, math.ceil((points - bucket.level) / self.rate.restore)))
+        bucket.level -= points
 
     def refund(self, key: str, points: int) -> None:
         """Give back what the answer turned out not to need."""
-        level, now = self._level(key)
-        self._put(key, min(level + points, float(self.rate.maximum)), now)
+        bucket = self._bucket(key)
+        self._fill(bucket)
+        bucket.level = min(bucket.level + points, float(self.rate.maximum))
 
     def available(self, key: str) -> int:
         """Return how many points are left."""
-        return int(self._level(key)[0])
-
-    def _level(self, key: str) -> tuple[float, float]:
-        now = self._clock()
         bucket = self._buckets.get(key)
         if bucket is None:
-            return float(self.rate.maximum), now
-        level, then = bucket
-        return min(level + (now - then) * self.rate.restore, float(self.rate.maximum)), now
+            return self.rate.maximum
+        self._fill(bucket)
+        return int(bucket.level)
 
-    def _put(self, key: str, level: float, now: float) -> None:
-        self._buckets[key] = (level, now)
-        self._buckets.move_to_end(key)
+    def _fill(self, bucket: "_Bucket") -> None:
+        now = self._clock()
+        bucket.level = min(bucket.level + (now - bucket.then) * self.rate.restore, float(self.rate.maximum))
+        bucket.then = now
+
+    def _bucket(self, key: str) -> "_Bucket":
+        found = self._buckets.get(key)
+        if found is not None:
+            self._buckets.move_to_end(key)
+            return found
+        made = self._buckets[key] = _Bucket(float(self.rate.maximum), self._clock())
         if len(self._buckets) > self._callers:
             self._buckets.popitem(last=False)
+        return made
+
+
+@dataclass(slots=True)
+class _Bucket:
+    level: float
+    then: float
