@@ -6,6 +6,8 @@ from typing import Any
 
 from domain.attributes.queries import attributes_by_id
 from domain.errors import BadInput, NotFound
+from domain.events.definitions import definitions_by_id
+from domain.events.queries import events_by_id
 from domain.fans.queries import fans_by_id
 from domain.jobs.queries import jobs_by_id
 from domain.orders.queries import orders_by_id
@@ -35,6 +37,8 @@ FINDERS: dict[str, tuple[str, Find]] = {
     "Order": ("order:read", orders_by_id),
     "Cascade": ("share:read", cascades_by_id),
     "Job": ("job:read", jobs_by_id),
+    "FanEvent": ("event:read", events_by_id),
+    "EventDefinition": ("event:read", definitions_by_id),
 }
 
 

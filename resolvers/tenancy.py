@@ -80,3 +80,11 @@ async def source_accounts_of(context: Context, rows: Sequence[Any]) -> Sequence[
     async with context.reading() as session:
         found = await queries.channel_accounts_by_id(session, context.scope, wanted)
     return [found.get(row.source_account_id) for row in rows]
+
+
+async def accounts_of(context: Context, rows: Sequence[Any]) -> Sequence[ChannelAccount | None]:
+    """The channel account it happened in, where that is known."""
+    wanted = {row.account_id for row in rows if row.account_id}
+    async with context.reading() as session:
+        found = await queries.channel_accounts_by_id(session, context.scope, wanted)
+    return [found.get(row.account_id) for row in rows]

@@ -6,6 +6,7 @@ from schema.access import AccessMutation, AccessQuery
 from schema.attributes import AttributesMutation, AttributesQuery, FanAttributesMutation
 from schema.bind import check_permissions
 from schema.consents import ConsentsMutation, ConsentsQuery, FanConsentsMutation, FanConsentsQuery
+from schema.events import EventsMutation, EventsQuery, FanEventsMutation
 from schema.fans import FanFansMutation, FanFansQuery, FansQuery
 from schema.jobs import FanJobsQuery, JobsQuery
 from schema.operations import OperationsQuery
@@ -22,6 +23,7 @@ class Query(
     AccessQuery,
     AttributesQuery,
     ConsentsQuery,
+    EventsQuery,
     FansQuery,
     JobsQuery,
     OperationsQuery,
@@ -35,7 +37,7 @@ class Query(
 
 
 @strawberry.type(description="What staff and services may change.")
-class Mutation(AccessMutation, AttributesMutation, ConsentsMutation, OrdersMutation, TagsMutation):
+class Mutation(AccessMutation, AttributesMutation, ConsentsMutation, EventsMutation, OrdersMutation, TagsMutation):
     pass
 
 
@@ -45,7 +47,7 @@ class FanQuery(FanConsentsQuery, FanFansQuery, FanJobsQuery, FanOrdersQuery, Fan
 
 
 @strawberry.type(name="Mutation", description="What a fan may change: what is their own.")
-class FanMutation(FanAttributesMutation, FanConsentsMutation, FanFansMutation, FanPrivacyMutation):
+class FanMutation(FanAttributesMutation, FanConsentsMutation, FanEventsMutation, FanFansMutation, FanPrivacyMutation):
     pass
 
 

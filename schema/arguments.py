@@ -13,11 +13,13 @@ from functools import cached_property, partial
 from typing import Annotated, Any, ForwardRef, Union, get_args, get_origin, get_type_hints
 
 import strawberry
+from strawberry.scalars import JSON
 from strawberry.types.lazy_type import LazyType, StrawberryLazyReference
 from strawberry.types.unset import UNSET
 
 from domain.errors import BadInput
 from domain.ids import ABSENT, Absent, NodeOf, Wide
+from domain.inputs import AnyJson
 from domain.page import PageArgs
 from resolvers.nodes import AnyId
 from schema import ids
@@ -132,12 +134,20 @@ def _text(given: Any, path: str) -> Any:
     return given
 
 
+def _object(given: Any, path: str) -> Any:
+    if not isinstance(given, dict):
+        raise BadInput(f"{path} must be an object.", field=path.split("."))
+    return given
+
+
 def _marked(hint: Any, *marks: Any) -> Shape:
     for mark in marks:
         if isinstance(mark, NodeOf):
             return Shape(strawberry.ID, partial(ids.decode_as, mark.kind))
         if isinstance(mark, Wide):
             return Shape(Int64, _keep)
+        if isinstance(mark, AnyJson):
+            return Shape(JSON, _object)
     return _shape(hint)
 
 

@@ -10,12 +10,13 @@ from domain.fans.queries import select_fans
 from domain.orders.queries import last_orders_of_each
 from domain.tags.queries import FAN_TAGS_AMONG
 from domain.tenancy.queries import brand_of_each, dealer_of_each, source_account_of_each, store_of_each
-from resolvers import attributes, consents, fans, orders, referrals, tags, tenancy
+from resolvers import attributes, consents, events, fans, orders, referrals, tags, tenancy
 from schema import sql
 from schema.arguments import enum_type
 from schema.attributes import FanAttribute, MyAttribute
 from schema.bind import PUBLIC, Node, Payload, column, entity, mutation, query, relation, value
 from schema.consents import Consent
+from schema.events import Follow
 from schema.generations import Generation
 from schema.page import Connection
 from schema.scalars import Money, spend_of
@@ -40,6 +41,10 @@ class Fan(Node):
     language: str | None = column("The language they use.")
     subscribed: bool = column("Whether they follow the brand now.")
     followed_at: datetime | None = column("When they followed first.")
+    last_followed_at: datetime | None = column("When they followed last.")
+    unfollowed_at: datetime | None = column("When they left last.")
+    follow_count: int = column("How often they followed.")
+    source_scene: str | None = column("The scene of the QR code or the link that brought them.")
     order_count: int = column("How many paid orders they have.")
     last_order_at: datetime | None = column("When they placed their last paid order.")
     created_at: datetime = column("When the brand first knew of them.")
@@ -51,6 +56,8 @@ class Fan(Node):
     dealer = relation(tenancy.dealers_of, Dealer | None, each=dealer_of_each)
     store = relation(tenancy.stores_of, Store | None, each=store_of_each)
     source_account = relation(tenancy.source_accounts_of, ChannelAccount | None, each=source_account_of_each)
+    follows = relation(events.follows_of, list[Follow] | None, permission="event:read")
+    event_count = relation(events.event_counts_of, int | None, permission="event:read")
     tags = relation(tags.fan_tags_of, list[FanTag] | None, permission="tag:read", among=FAN_TAGS_AMONG)
     attributes = relation(attributes.fan_attributes_of, list[FanAttribute] | None)
     last_orders = relation(orders.last_orders_of, Orders | None, permission="order:read", each=last_orders_of_each)

@@ -1,4 +1,4 @@
-"""The application: two GraphQL endpoints and health, over what the process holds open."""
+"""The application: two GraphQL endpoints, one for events and health, over what the process holds open."""
 
 import asyncio
 import gc
@@ -19,6 +19,7 @@ from resolvers.context import Context, Services
 from schema import fan_schema, staff_schema
 from schema.gate import Limits
 from server.downloads import DOWNLOAD_PATH, Downloads
+from server.events import EventsEndpoint
 from server.health import Health
 from server.http import GraphQLEndpoint, Options
 from server.http.pipeline import Caller
@@ -81,9 +82,16 @@ def create_app(settings: Settings, runtime: Runtime) -> Starlette:
             _tune_collector()
             yield
 
+    staff, fans = _Callers("staff", services), _Callers("fan", services)
     endpoints = {
-        "/graphql": _endpoint("staff", staff_schema(), _Callers("staff", services), settings),
-        "/fan/graphql": _endpoint("fan", fan_schema(), _Callers("fan", services), settings),
+        "/graphql": _endpoint("staff", staff_schema(), staff, settings),
+        "/fan/graphql": _endpoint("fan", fan_schema(), fans, settings),
+        "/events": EventsEndpoint(
+            {"staff": staff.context, "fan": fans.context},
+            rate=Rate(settings.bucket_size, settings.bucket_restore),
+            request_timeout=settings.request_seconds,
+            log_requests=settings.log_requests,
+        ),
     }
     app = Application(
         endpoints,

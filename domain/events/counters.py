@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, FromClause, Select, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import bulk, clock
@@ -73,3 +73,13 @@ async def counts_by_fan(
     for fan_id, event, total in await session.execute(statement.group_by(counts.c.fan_id, counts.c.name)):
         found.setdefault(fan_id, {})[event] = int(total)
     return found
+
+
+async def counts_since(session: AsyncSession, fans: Sequence[tuple[int, date]], name: str) -> dict[int, int]:
+    """Return how often each fan did `name` from a day of their own on; fans of one brand share it."""
+    by_day: dict[date, list[int]] = {}
+    for fan_id, since in fans:
+        by_day.setdefault(since, []).append(fan_id)
+    arms = [and_(counts.c.fan_id.in_(ids), counts.c.day >= since) for since, ids in by_day.items()]
+    statement = select(counts.c.fan_id, func.sum(counts.c.count)).where(counts.c.name == name, or_(*arms))
+    return {row[0]: int(row[1]) for row in await session.execute(statement.group_by(counts.c.fan_id))}

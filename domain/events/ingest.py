@@ -139,6 +139,7 @@ def _what_is_wrong(
 def _hold_to(definition: Definition | None, event: EventContent, result: EventResult, sender: Sender) -> None:
     """Note where the event is not as defined: a problem where that refuses it, else a violation."""
     if definition is None or (sender.fan_id is not None and not definition.from_fans):
+        result.problems = [problem for problem in result.problems if problem.field != "name"]
         result.problems.append(Problem("name", "is not an event that is taken here", "EVENT_NOT_DEFINED"))
     elif not result.problems:
         broken = violations(event.properties, definition)

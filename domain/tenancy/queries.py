@@ -50,6 +50,7 @@ def _of_each(table: Table, reference: str) -> Callable[[Scope, FromClause], Sele
 group_of_each, brand_of_each = _of_each(groups, "group_id"), _of_each(brands, "brand_id")
 dealer_of_each, store_of_each = _of_each(dealers, "dealer_id"), _of_each(stores, "store_id")
 source_account_of_each = _of_each(channel_accounts, "source_account_id")
+account_of_each = _of_each(channel_accounts, "account_id")
 
 
 async def list_brands(session: AsyncSession, scope: Scope, args: PageArgs) -> Page[Brand]:

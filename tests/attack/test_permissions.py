@@ -34,6 +34,8 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.jobs": (f"jobs{FIRST}", ADMINS),
     "Query.order": (f'order(id: "{ID}") {{ id }}', READERS),
     "Query.orders": (f"orders{FIRST}", READERS),
+    "Query.events": (f'events(first: 1, filter: {{brandId: "{ID}", name: "x"}}) {{ nodes {{ id }} }}', READERS),
+    "Query.eventDefinitions": (f"eventDefinitions{FIRST}", READERS),
     "Query.cascade": (f'cascade(id: "{ID}") {{ id }}', READERS),
     "Query.cascades": (f"cascades{FIRST}", READERS),
     "Query.tags": (f"tags{FIRST}", READERS),
@@ -69,6 +71,18 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         "setFanAttributes(input: {fanIds: [], values: []}) { userErrors { code } }",
         WRITERS | {"D1"},
     ),
+    "Mutation.trackEvents": (
+        f'trackEvents(input: {{brandId: "{ID}", events: []}}) {{ userErrors {{ code }} }}',
+        WRITERS,
+    ),
+    "Mutation.defineEvent": (
+        f'defineEvent(input: {{brandId: "{ID}", name: "x", properties: []}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
+    "Mutation.removeEventDefinition": (
+        f'removeEventDefinition(input: {{definitionId: "{ID}"}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
     "Mutation.createTag": (
         f'createTag(input: {{name: "x", brandId: "{ID}"}}) {{ userErrors {{ code }} }}',
         TAGGERS,
@@ -86,6 +100,7 @@ FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.myJob": (f'myJob(id: "{ID}") {{ id }}', frozenset({FAN})),
     "Query.myJobs": (f"myJobs{FIRST}", frozenset({FAN})),
     "Query.myOrders": (f"myOrders{FIRST}", frozenset({FAN})),
+    "Mutation.trackMyEvents": ("trackMyEvents(input: {events: []}) { userErrors { code } }", frozenset({FAN})),
     "Mutation.updateMe": ('updateMe(input: {phone: "x"}) { userErrors { code } }', frozenset({FAN})),
     "Mutation.eraseMe": ("eraseMe(input: {confirm: false}) { userErrors { code } }", frozenset({FAN})),
     "Mutation.exportMyData": ('exportMyData(input: {sections: ["x"]}) { userErrors { code } }', frozenset({FAN})),
