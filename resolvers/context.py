@@ -28,6 +28,8 @@ class Services:
     tokens: Tokens
     erasure_list: ErasureList
     development_login: bool = False
+    # how long events are kept; 0 for ever
+    event_months: int = 0
 
 
 @dataclass(frozen=True)

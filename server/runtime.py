@@ -70,7 +70,10 @@ async def runtime_of(settings: Settings) -> AsyncIterator[Runtime]:
     async with database_of(settings) as (database, vault), graph_of(settings) as graph:
         tokens = Tokens(settings.tokens)
         login, erasures = settings.allows_development_login, ErasureFile(settings.erasure_file)
-        services = Services(database, vault, graph, templates, tokens, erasures, development_login=login)
+        kept = settings.event_months
+        services = Services(
+            database, vault, graph, templates, tokens, erasures, development_login=login, event_months=kept
+        )
         yield Runtime(settings, services)
 
 

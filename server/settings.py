@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     executor: Literal["look_ahead", "compiled", "reference"] = Field(
         "look_ahead", description="How queries run: `look_ahead`, `compiled` or `reference` (graphql-core alone)."
     )
+    event_months: int = Field(
+        0, ge=0, le=1200, description="Months events are kept, of 31 days; 0 keeps them for ever."
+    )
     worker: bool = Field(default=True, description="Run the projector in the server's process.")
     log_level: LogLevel = Field("INFO", description="Least level logged: DEBUG, INFO, WARNING or ERROR.")
     log_requests: bool = Field(default=True, description="Log a line for each operation.")

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from domain import clock, idempotency
+from domain.events import upkeep as event_upkeep
 from domain.jobs.runner import Runner
 from domain.outbox import upkeep
 from domain.privacy.handlers import handlers
@@ -33,15 +34,25 @@ async def work(services: Services, stop: asyncio.Event) -> None:
 
 
 async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
+    await _keep_months(services)
     while not stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), HOUR_SECONDS)
             return
+        await _keep_months(services)
         try:
             await forget(services)
         except Exception:
             # it is tried again in an hour; the projector beside it must not stop for it
             log.exception("nothing_forgotten")
+
+
+async def _keep_months(services: Services) -> None:
+    """Make the months ahead; an event of a month that is not there yet is kept beside until it is."""
+    try:
+        await event_upkeep.keep_months(services.database)
+    except Exception:
+        log.exception("no_months_made")
 
 
 async def forget(services: Services) -> None:
@@ -50,4 +61,5 @@ async def forget(services: Services) -> None:
     events = await upkeep.prune(services.database, now - SENT_KEPT)
     keys = await idempotency.prune(services.database, now - KEYS_KEPT)
     documents = await prune_exports(services.database)
+    await event_upkeep.forget(services.database, services.event_months)
     log.info("forgotten", events=events, keys=keys, documents=documents)
