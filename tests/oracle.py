@@ -16,7 +16,7 @@ from tests.world import STAFF, World
 
 HOMES = {name: node for name, (role, node) in STAFF.items() if role} | {"SERVICE": "g1/b1"}
 NODES = {"Group": 1, "Brand": 2, "Dealer": 3, "Store": 4}
-SHARED = {"Group", "Brand", "Dealer", "Store", "Tag", "Cascade", "ChannelAccount"}
+SHARED = {"Group", "Brand", "Dealer", "Store", "Tag", "Cascade", "ChannelAccount", "Attribute"}
 
 
 def below(inner: str, outer: str) -> bool:
@@ -50,10 +50,12 @@ async def oracle_of(world: World) -> Oracle:
         found.paths[kind] = {n: path for path, n in world.nodes.items() if len(path.split("/")) == length}
     found.paths["Fan"] = {n: places[name] + stores.get(name, "") for name, n in world.fans.items()}
     found.paths["Tag"] = {n: owner for owner, n in world.tags.items()}
+    found.paths["Attribute"] = {n: "/".join(owner.split("/")[:2]) for owner, n in world.attributes.items()}
     found.paths["Cascade"] = {n: "/".join(place.split("/")[:2]) for place, n in world.cascades.items()}
     found.paths["Staff"] = {
         n: node if role else "g1" for name, n in world.staff.items() for role, node in [STAFF[name]]
     }
+    found.paths["Job"] = {}
     orders, accounts = table_of(Order), table_of(ChannelAccount)
     async with world.services.database.reading(system_scope("test")) as session:
         rows = (await session.execute(select(orders.c.id, orders.c.number))).all()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, select
+from sqlalchemy import JSON, String, select
 
 from domain.errors import BadInput
 from domain.scope import system_scope
@@ -85,7 +85,7 @@ async def pools_of(world: World) -> Pools:
                 kind = KINDS[table.name]
                 pools.ids[kind] = [encode(kind, row["id"]) for row in rows] + [encode(kind, UNUSED)]
             for column in table.columns if table.name != "outbox" else ():
-                if column.name == "detail":
+                if isinstance(column.type, JSON):
                     continue
                 values = list(dict.fromkeys(row[column.name] for row in rows))
                 if isinstance(column.type, String):
