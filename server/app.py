@@ -106,7 +106,9 @@ def create_app(settings: Settings, runtime: Runtime) -> Starlette:
         lifespan=lifespan,
     )
     app.state.health = health
-    app.state.endpoints = {path.encode(): endpoint for path, endpoint in endpoints.items()}
+    app.state.endpoints = {
+        path.encode(): endpoint for path, endpoint in endpoints.items() if isinstance(endpoint, GraphQLEndpoint)
+    }
     return app
 
 

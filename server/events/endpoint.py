@@ -61,7 +61,7 @@ class EventsEndpoint:
             await send({"type": "websocket.close", "code": 1000})
             return
         try:
-            response = await self._respond(Request(scope), receive)
+            response = await self._respond(Request.of_scope(scope), receive)
         except HttpRefusal as refusal:
             response = of_refusal(refusal)
         except ClientGone:

@@ -9,10 +9,11 @@ from sqlalchemy.exc import DBAPIError
 
 from domain import clock
 from domain.events import upkeep
+from domain.events.ingest import track
 from domain.events.models import EventCount, EventKey, FanEvent
 from domain.tables import table_of
 from tests.cast import EVERYTHING
-from tests.domain.test_events import SERVICE, brand_of, event, track
+from tests.domain.test_events import SERVICE, brand_of, event
 from tests.world import World
 
 events, keys, counts = table_of(FanEvent), table_of(EventKey), table_of(EventCount)
