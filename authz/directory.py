@@ -17,11 +17,13 @@ from domain.coalesce import Coalesced
 from domain.database import Database
 from domain.direct import prepare
 from domain.fans.models import Fan
+from domain.persons.models import FanAlias
 from domain.scope import system_scope
 from domain.tables import table_of
 from domain.tenancy.models import Group
 
 _groups, _staff, _keys, _fans = table_of(Group), table_of(Staff), table_of(ApiKey), table_of(Fan)
+_aliases = table_of(FanAlias)
 
 
 class StaffRecord(NamedTuple):
@@ -64,6 +66,10 @@ _API_KEYS = select(
     *(_keys.c.expires_at, _keys.c.revoked_at, _groups.c.policy_version),
 ).join(_groups, _groups.c.id == _keys.c.group_id)
 _FANS = select(_fans.c.id, _fans.c.id, _fans.c.brand_id, _fans.c.group_id, _fans.c.person_id, _fans.c.dealer_id)
+# who was merged away goes on as who they are now
+_FORMER_FANS = select(
+    *(_aliases.c.old_id, _fans.c.id, _fans.c.brand_id, _fans.c.group_id, _fans.c.person_id, _fans.c.dealer_id)
+).join(_fans, _fans.c.id == _aliases.c.fan_id)
 
 Record = TypeVar("Record")
 Key = TypeVar("Key", int, str)
@@ -78,6 +84,7 @@ class Directory:
         self._staff = Coalesced(self._reader(_STAFF, _staff.c.subject, StaffRecord._make))
         self._keys = Coalesced(self._reader(_API_KEYS, _keys.c.prefix, ApiKeyRecord._make))
         self._fans = Coalesced(self._reader(_FANS, _fans.c.id, FanRecord._make))
+        self._former_fans = Coalesced(self._reader(_FORMER_FANS, _aliases.c.old_id, FanRecord._make))
 
     async def find_staff(self, subject: str) -> StaffRecord | None:
         """Return the staff member of this subject, disabled or not, or None."""
@@ -88,9 +95,9 @@ class Directory:
         return await self._keys.load(prefix)
 
     async def find_fan(self, claims: FanClaims) -> FanRecord | None:
-        """Return the fan where fan, brand and group of the claim belong together, or None."""
-        found = await self._fans.load(claims.fan_id)
-        return found if found is not None and (found.id, found.brand_id, found.group_id) == claims else None
+        """Return the fan, or whom they were merged into, where brand and group of the claim are theirs, or None."""
+        found = await self._fans.load(claims.fan_id) or await self._former_fans.load(claims.fan_id)
+        return found if found is not None and (found.brand_id, found.group_id) == tuple(claims)[1:] else None
 
     def _reader(
         self, statement: Select[Any], column: Column[Any], make: Callable[[Sequence[Any]], Record]

@@ -22,6 +22,10 @@ CascadeId = Annotated[int, NodeOf("Cascade")]
 AttributeId = Annotated[int, NodeOf("Attribute")]
 ChannelAccountId = Annotated[int, NodeOf("ChannelAccount")]
 EventDefinitionId = Annotated[int, NodeOf("EventDefinition")]
+BlockedIdentityId = Annotated[int, NodeOf("BlockedIdentity")]
+IdentityConflictId = Annotated[int, NodeOf("IdentityConflict")]
+PersonId = Annotated[int, NodeOf("Person")]
+PersonMergeId = Annotated[int, NodeOf("PersonMerge")]
 JobId = Annotated[int, NodeOf("Job")]
 
 

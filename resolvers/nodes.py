@@ -8,9 +8,10 @@ from domain.attributes.queries import attributes_by_id
 from domain.errors import BadInput, NotFound
 from domain.events.definitions import definitions_by_id
 from domain.events.queries import events_by_id
-from domain.fans.queries import fans_by_id
+from domain.fans.queries import fans_by_any_id
 from domain.jobs.queries import jobs_by_id
 from domain.orders.queries import orders_by_id
+from domain.persons.queries import conflicts_by_id, merges_by_id, persons_by_any_id
 from domain.shares.queries import cascades_by_id
 from domain.tags.queries import tags_by_id
 from domain.tenancy.queries import (
@@ -31,11 +32,14 @@ FINDERS: dict[str, tuple[str, Find]] = {
     "Dealer": ("tenancy:read", dealers_by_id),
     "Store": ("tenancy:read", stores_by_id),
     "ChannelAccount": ("tenancy:read", channel_accounts_by_id),
-    "Fan": ("fan:read", fans_by_id),
+    "Fan": ("fan:read", fans_by_any_id),
     "Attribute": ("fan:read", attributes_by_id),
     "Tag": ("tag:read", tags_by_id),
     "Order": ("order:read", orders_by_id),
     "Cascade": ("share:read", cascades_by_id),
+    "Person": ("person:link", persons_by_any_id),
+    "IdentityConflict": ("person:merge", conflicts_by_id),
+    "PersonMerge": ("person:merge", merges_by_id),
     "Job": ("job:read", jobs_by_id),
     "FanEvent": ("event:read", events_by_id),
     "EventDefinition": ("event:read", definitions_by_id),

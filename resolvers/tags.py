@@ -5,7 +5,7 @@ from typing import Any
 
 from domain.errors import BadInput, Forbidden, NotFound
 from domain.fans.models import Fan
-from domain.fans.queries import fans_by_id
+from domain.fans.queries import fans_by_any_id
 from domain.ids import BrandId
 from domain.page import Page, PageArgs, Window
 from domain.tags import queries, service
@@ -76,12 +76,12 @@ async def remove_fan_tags(context: Context, input: FanTagging) -> dict[str, Any]
 
 async def _wanted(context: Context, session: Any, input: FanTagging) -> tuple[list[Fan], list[Tag]]:
     service.check_size(input)
-    fans = await fans_by_id(session, context.scope, input.fan_ids, WRITE)
+    fans = await fans_by_any_id(session, context.scope, input.fan_ids, WRITE)
     tags = await queries.tags_by_id(session, context.scope, input.tag_ids, WRITE)
     for name, ids, found in (("fanIds", input.fan_ids, fans), ("tagIds", input.tag_ids, tags)):
         for position, wanted in enumerate(ids):
             if wanted not in found:
                 raise NotFound(field=("input", name, str(position)))
-    if len(fans) != len(input.fan_ids) or len(tags) != len(input.tag_ids):
+    if len({fan.id for fan in fans.values()}) != len(input.fan_ids) or len(tags) != len(input.tag_ids):
         raise BadInput("An id stands twice.", field=("input",))
     return [fans[wanted] for wanted in input.fan_ids], [tags[wanted] for wanted in input.tag_ids]

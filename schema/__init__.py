@@ -11,6 +11,7 @@ from schema.fans import FanFansMutation, FanFansQuery, FansQuery
 from schema.jobs import FanJobsQuery, JobsQuery
 from schema.operations import OperationsQuery
 from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
+from schema.persons import PersonsMutation, PersonsQuery
 from schema.privacy import FanPrivacyMutation, FanPrivacyQuery, PrivacyQuery
 from schema.scalars import CONFIG
 from schema.shares import SharesQuery
@@ -28,6 +29,7 @@ class Query(
     JobsQuery,
     OperationsQuery,
     OrdersQuery,
+    PersonsQuery,
     PrivacyQuery,
     SharesQuery,
     TagsQuery,
@@ -37,7 +39,9 @@ class Query(
 
 
 @strawberry.type(description="What staff and services may change.")
-class Mutation(AccessMutation, AttributesMutation, ConsentsMutation, EventsMutation, OrdersMutation, TagsMutation):
+class Mutation(
+    AccessMutation, AttributesMutation, ConsentsMutation, EventsMutation, OrdersMutation, PersonsMutation, TagsMutation
+):
     pass
 
 

@@ -10,7 +10,7 @@ from domain.fans.queries import select_fans
 from domain.orders.queries import last_orders_of_each
 from domain.tags.queries import FAN_TAGS_AMONG
 from domain.tenancy.queries import brand_of_each, dealer_of_each, source_account_of_each, store_of_each
-from resolvers import attributes, consents, events, fans, orders, referrals, tags, tenancy
+from resolvers import attributes, consents, events, fans, orders, persons, referrals, tags, tenancy
 from schema import sql
 from schema.arguments import enum_type
 from schema.attributes import FanAttribute, MyAttribute
@@ -19,6 +19,7 @@ from schema.consents import Consent
 from schema.events import Follow
 from schema.generations import Generation
 from schema.page import Connection
+from schema.persons import Person
 from schema.scalars import Money, spend_of
 from schema.tags import FanTag
 from schema.tenancy import Brand, ChannelAccount, Dealer, Store
@@ -65,6 +66,7 @@ class Fan(Node):
         referrals.referrers_of, Annotated["Fan", strawberry.lazy("schema.fans")] | None, permission="referral:read"
     )
     downline = relation(referrals.downlines_of, list[Generation] | None, permission="referral:read", size=6)
+    person = relation(persons.persons_of, Person | None, permission="person:link")
 
 
 @strawberry.type(description="The brand's face to its fans.")

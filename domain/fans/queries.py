@@ -13,16 +13,18 @@ from domain.fans.lookups import look_up, looks_up
 from domain.fans.models import Fan
 from domain.fans.sorts import SORTS, FanSort
 from domain.page import Page, PageArgs, Window, paginate, window
+from domain.persons.models import FanAlias
 from domain.scope import Scope
 from domain.tables import table_of
 from domain.vault import Vault
 
 fans = table_of(Fan)
+aliases = table_of(FanAlias)
 
 
 async def get_fan(session: AsyncSession, scope: Scope, fan_id: int) -> Fan:
     """Return the fan. Raises NotFound where there is none or the caller may not read it."""
-    found = await fans_by_id(session, scope, [fan_id])
+    found = await fans_by_any_id(session, scope, [fan_id])
     if fan_id not in found:
         raise NotFound
     return found[fan_id]
@@ -30,6 +32,21 @@ async def get_fan(session: AsyncSession, scope: Scope, fan_id: int) -> Fan:
 
 async def fans_by_id(session: AsyncSession, scope: Scope, ids: Iterable[int], permission: str = READ) -> dict[int, Fan]:
     return await reads.by_id(session, scope.where(permission, fans), Fan, ids)
+
+
+async def fans_by_any_id(
+    session: AsyncSession, scope: Scope, ids: Iterable[int], permission: str = READ
+) -> dict[int, Fan]:
+    """Return the fans by the ids asked for; the id of one who was merged away leads to who they are now."""
+    wanted = set(ids)
+    found = await fans_by_id(session, scope, wanted, permission)
+    former = sorted(wanted - found.keys())
+    if not former:
+        return found
+    leads = select(aliases.c.old_id, aliases.c.fan_id).where(aliases.c.old_id.in_(former))
+    into = {row.old_id: row.fan_id for row in await session.execute(leads)}
+    now = await fans_by_id(session, scope, into.values(), permission)
+    return found | {old: now[fan_id] for old, fan_id in into.items() if fan_id in now}
 
 
 async def list_fans(

@@ -49,6 +49,9 @@ class Shares:
         await _reseed(session, pairs, seeded)
         await _shrink(session, [row.cascade_id for _, row in dropped.values()])
         await _tell(session, sorted(set(moved)))
+        # a seed is reached by nobody: no other share takes the place of the one that went
+        left = [(pair, row) for pair, row in dropped.values() if row.cascade_id in standing[pair].seeded]
+        await emit(session, [share_gone(pair.group_id, pair.brand_id, row.cascade_id, pair.into) for pair, row in left])
         return [move for pair in pairs for move in _moves(pair, standing[pair], dropped, moved)]
 
     async def _rename(

@@ -11,6 +11,7 @@ from tests.world import Client
 
 FAN, NOBODY, NO_TOKEN = "g1/b1/d1#1", "NOBODY", "NO_TOKEN"
 ADMINS = frozenset({"HQ1", "G2", "B1"})
+GROUP_ADMINS = frozenset({"HQ1", "G2"})
 STAFF = ADMINS | {"ANALYST", "B1READ", "D1", "S1"}
 READERS = STAFF | {"SERVICE"}
 WRITERS = ADMINS | {"SERVICE"}
@@ -38,6 +39,10 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.eventDefinitions": (f"eventDefinitions{FIRST}", READERS),
     "Query.cascade": (f'cascade(id: "{ID}") {{ id }}', READERS),
     "Query.cascades": (f"cascades{FIRST}", READERS),
+    "Query.person": (f'person(id: "{ID}") {{ id }}', GROUP_ADMINS),
+    "Query.identityConflicts": (f"identityConflicts{FIRST}", GROUP_ADMINS),
+    "Query.personMerges": (f"personMerges{FIRST}", GROUP_ADMINS),
+    "Query.blockedIdentities": (f"blockedIdentities{FIRST}", GROUP_ADMINS),
     "Query.tags": (f"tags{FIRST}", READERS),
     "Query.brand": (f'brand(id: "{ID}") {{ id }}', READERS),
     "Query.brands": (f"brands{FIRST}", READERS),
@@ -82,6 +87,30 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Mutation.removeEventDefinition": (
         f'removeEventDefinition(input: {{definitionId: "{ID}"}}) {{ userErrors {{ code }} }}',
         ADMINS,
+    ),
+    "Mutation.mergePersons": (
+        f'mergePersons(input: {{survivorId: "{ID}", absorbedId: "{ID}"}}) {{ userErrors {{ code }} }}',
+        GROUP_ADMINS,
+    ),
+    "Mutation.unmergePersons": (
+        f'unmergePersons(input: {{mergeId: "{ID}"}}) {{ userErrors {{ code }} }}',
+        GROUP_ADMINS,
+    ),
+    "Mutation.approveIdentityConflict": (
+        f'approveIdentityConflict(input: {{conflictId: "{ID}"}}) {{ userErrors {{ code }} }}',
+        GROUP_ADMINS,
+    ),
+    "Mutation.rejectIdentityConflict": (
+        f'rejectIdentityConflict(input: {{conflictId: "{ID}"}}) {{ userErrors {{ code }} }}',
+        GROUP_ADMINS,
+    ),
+    "Mutation.blockIdentity": (
+        'blockIdentity(input: {kind: PHONE, value: "", reason: ""}) { userErrors { code } }',
+        GROUP_ADMINS,
+    ),
+    "Mutation.unblockIdentity": (
+        f'unblockIdentity(input: {{blockedId: "{ID}"}}) {{ userErrors {{ code }} }}',
+        GROUP_ADMINS,
     ),
     "Mutation.createTag": (
         f'createTag(input: {{name: "x", brandId: "{ID}"}}) {{ userErrors {{ code }} }}',

@@ -1,25 +1,28 @@
 """Two persons become one with all that is theirs, and come apart again as if they had never been."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
 
+from domain import clock
 from domain.consents.models import Consent, ConsentRecord
 from domain.events import follows
 from domain.events.models import EventCount, FanEvent, Follow
 from domain.fans.models import Fan
 from domain.orders.models import Order
-from domain.persons.merging import Wanted, merge_persons
-from domain.persons.models import MergeReason, PersonMerge, Side
-from domain.persons.unmerging import unmerge
+from domain.persons.claims import Claim, IdentityRef
+from domain.persons.merging import PersonMerged, Wanted, merge_persons
+from domain.persons.models import IdentityKind, MergeReason, PersonMerge, Side
+from domain.persons.resolution import resolve
+from domain.persons.unmerging import LaterMerge, MergeUndone, unmerge
 from domain.referrals.models import Referral
 from domain.shares.models import Cascade, Share
 from domain.tables import metadata, table_of
 from domain.tags.models import FanTag, Tag
 from tests.cast import EVERYTHING, at
-from tests.world import START, World
+from tests.world import START, World, person
 
 fans, orders, fan_tags, merges = table_of(Fan), table_of(Order), table_of(FanTag), table_of(PersonMerge)
 # what a merge and its undoing leave behind on purpose
@@ -149,3 +152,117 @@ async def essence(world: World) -> dict[str, Any]:
                 columns = [c for c in table.c if c.name not in ("updated_at", "version")]
                 found[table.name] = sorted(map(repr, await session.execute(select(*columns))))
     return found
+
+
+async def test_what_came_since_goes_to_the_side_that_is_named(world: World) -> None:
+    one, other = "g1/b1/d1#1", "g1/b1/d1#2"
+    a, b, tag = world.fans[one], world.fans[other], world.tags["g1/b1"]
+    events, counts = table_of(FanEvent), table_of(EventCount)
+    for later, heir in ((Side.SURVIVOR, a), (Side.ABSORBED, b)):
+        done = await merge(world, await person_of(world, one), await person_of(world, other))
+        now = clock.now() + timedelta(seconds=1)
+        await put(world, FanEvent, {"fan_id": a, "name": later, "occurred_at": now, "received_at": now})
+        day = (now + timedelta(hours=8)).date()
+        await put(world, EventCount, {"fan_id": a, "name": later, "day": day, "count": 1})
+        await put(world, Order, order_of(a, later, now))
+        async with world.services.database.writing(EVERYTHING) as session:
+            mine = (fan_tags.c.fan_id == a, fan_tags.c.tag_id == tag)
+            await session.execute(fan_tags.update().where(*mine).values(count=fan_tags.c.count + 1))
+        new = IdentityRef(IdentityKind.DEVICE, f"phone of {later}")
+        await resolved(world, Claim((person(one), new)))
+        tagged = {row.fan_id: row.count for row in await rows(world, fan_tags, fan_tags.c.tag_id == tag)}
+
+        await undo(world, done, later)
+
+        for table in (events, counts):
+            assert [row.fan_id for row in await rows(world, table, table.c.name == later)] == [heir]
+        assert [row.fan_id for row in await rows(world, orders, orders.c.number == later)] == [heir]
+        (found,) = await resolved(world, Claim((new,)))
+        assert found == await person_of(world, one if heir == a else other)
+        after = {row.fan_id: row.count for row in await rows(world, fan_tags, fan_tags.c.tag_id == tag)}
+        assert after[a] + after[b] == tagged[a]
+        assert after[b] == (2 if heir == b else 1)
+
+
+def order_of(fan: int, number: str, now: datetime) -> dict[str, Any]:
+    money = {"amount": 100, "currency": "CNY", "item_count": 1}
+    stamps = {"placed_at": now, "created_at": now, "updated_at": now, "version": 1}
+    return {"fan_id": fan, "source": "x", "number": number, "state": "PAID", **money, **stamps}
+
+
+async def resolved(world: World, *claims: Claim) -> list[int | None]:
+    async with world.services.database.writing(EVERYTHING) as session:
+        keys = await world.services.vault.of_group(session, world.nodes["g1"])
+        return await resolve(session, keys, claims, principal="test")
+
+
+async def test_persons_who_were_parted_are_not_made_one_again(world: World) -> None:
+    union = IdentityRef(IdentityKind.UNIONID, "u", "open")
+    openids = [IdentityRef(IdentityKind.OPENID, name, "wx") for name in ("a", "b")]
+    (first,) = await resolved(world, Claim((openids[0], union)))
+    (second,) = await resolved(world, Claim((openids[1],)))
+    assert await resolved(world, Claim((openids[1], union))) == [first]
+    (done,) = await rows(world, merges)
+
+    await undo(world, done.id)
+
+    assert await resolved(world, Claim((openids[1], union)), Claim((openids[1],))) == [first, second]
+    assert len(await rows(world, merges)) == 1
+
+
+async def test_old_ids_lead_on_through_merges_of_merged(world: World) -> None:
+    aliases = metadata.tables["fan_aliases"]
+    names = [f"g1/b1/d1#{n}" for n in (1, 2, 3)]
+    people = [await person_of(world, name) for name in names]
+    ids = [world.fans[name] for name in names]
+
+    first = await merge(world, people[1], people[2])
+    second = await merge(world, people[0], people[1])
+
+    found = {row.old_id: row.fan_id for row in await rows(world, aliases)}
+    assert found == {ids[1]: ids[0], ids[2]: ids[0]}
+    with pytest.raises(LaterMerge):
+        await undo(world, first)
+    with pytest.raises(PersonMerged):
+        await merge(world, people[1], people[0])
+
+    await undo(world, second)
+    assert {row.old_id: row.fan_id for row in await rows(world, aliases)} == {ids[2]: ids[1]}
+    await undo(world, first)
+    assert await rows(world, aliases) == []
+    with pytest.raises(MergeUndone):
+        await undo(world, first)
+
+
+async def test_a_later_merge_into_the_same_fan_stays_when_an_earlier_is_undone(world: World) -> None:
+    names = [f"g1/b1/d1#{n}" for n in (1, 2, 3)]
+    people = [await person_of(world, name) for name in names]
+    ids = [world.fans[name] for name in names]
+    first = await merge(world, people[0], people[1])
+    await merge(world, people[0], people[2])
+
+    await undo(world, first, Side.ABSORBED)
+
+    spent = {row.id: row.order_count for row in await rows(world, fans, fans.c.id.in_(ids))}
+    assert spent == {ids[0]: 2, ids[1]: 1}
+    tag = world.tags["g1"]
+    carried = {row.fan_id: row.count for row in await rows(world, fan_tags, fan_tags.c.tag_id == tag)}
+    assert (carried[ids[0]], carried[ids[1]]) == (2, 1)
+
+
+async def test_an_id_is_never_given_twice(world: World) -> None:
+    """SQLite would give the highest id again once its row has left."""
+    newest = max(world.fans, key=lambda name: world.fans[name])
+    place = newest.partition("#")[0]
+    assert place == "g2/b1/d1"
+    async with world.services.database.writing(EVERYTHING) as session:
+        wanted = Wanted(await person_of(world, "g2/b1/d1#1"), await person_of(world, newest), MergeReason.MANUAL)
+        await merge_persons(session, world.nodes["g2"], [wanted], principal="staff:1")
+        made = {**at(world, place), "person_id": wanted.survivor, "currency": "CNY"}
+    made["brand_id"], made["group_id"] = world.nodes["g2/b1"], world.nodes["g2"]
+    async with world.services.database.writing(EVERYTHING) as session:
+        keys = await world.services.vault.of_group(session, world.nodes["g2"])
+        (new,) = await resolve(session, keys, [Claim((IdentityRef(IdentityKind.DEVICE, "d"),))], principal="test")
+        row = {**made, "person_id": new}
+        fan_id = (await session.execute(insert(fans).values(row).returning(fans.c.id))).scalar_one()
+    assert fan_id > world.fans[newest]
