@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from domain.direct import Direct
 from domain.errors import Conflict, DomainError, Unavailable
 from domain.guard import install_guard
+from domain.notices import Notices
 from domain.scope import Scope
 from domain.sqlstates import refusal_of
 from domain.walls import wall_settings
@@ -57,8 +58,10 @@ class Database:
         self.direct = None if self.dialect == "sqlite" else Direct(self.url, size=pool_size, settings=_SETTINGS)
         # who is calling is asked over connections that no slow list takes
         self.callers = self.direct and Direct(self.url, size=CALLER_CONNECTIONS, settings=_SETTINGS)
+        self.notices = Notices(self.callers)
 
     async def dispose(self) -> None:
+        await self.notices.close()
         for direct in (self.direct, self.callers):
             if direct is not None:
                 await direct.close()
@@ -90,7 +93,7 @@ class Database:
             sync_session_class=ScopedSession,
             expire_on_commit=False,
             autoflush=False,
-            info={"scope": scope, "statement_seconds": seconds},
+            info={"scope": scope, "statement_seconds": seconds, "notices": self.notices},
         )
 
 

@@ -146,6 +146,10 @@ class Direct:
             connection = self._free.pop()
             if not connection.is_closed():
                 return connection
+        return await self.connect()
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """Open a connection that is the caller's own, and theirs to close."""
         return await asyncpg.connect(
             **{
                 **self._options,

@@ -14,7 +14,7 @@ _LISTS = ("groups", "brands", "dealers", "stores", "fans", "above_groups", "abov
 FAN_TABLES = ("fans", "orders")
 BRAND_TABLES = (
     *("channel_accounts", "fan_aliases", "fan_tags", "order_lines", "cascades", "shares", "referrals"),
-    *("event_definitions", "events", "event_keys", "event_counts", "follows"),
+    *("event_definitions", "events", "event_keys", "event_counts", "follows", "hot_counts"),
     *("attributes", "fan_attributes", "fan_changes", "fan_name_parts"),
     *("consents", "consent_records", "erasures"),
 )

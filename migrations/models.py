@@ -8,6 +8,7 @@ from domain.events import models as events
 from domain.fans import models as fans
 from domain.fans import names
 from domain.jobs import models as jobs
+from domain.live import models as live
 from domain.orders import models as orders
 from domain.persons import models as persons
 from domain.privacy import models as privacy
@@ -27,6 +28,7 @@ __all__ = [
     "fans",
     "idempotency",
     "jobs",
+    "live",
     "metadata",
     "names",
     "orders",
