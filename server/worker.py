@@ -9,6 +9,8 @@ import structlog
 from domain import clock, idempotency
 from domain.events import upkeep as event_upkeep
 from domain.jobs.runner import Runner
+from domain.live import service as live
+from domain.live import upkeep as live_upkeep
 from domain.outbox import upkeep
 from domain.privacy.handlers import handlers
 from domain.privacy.service import prune_exports
@@ -17,7 +19,7 @@ from resolvers.context import Services
 
 log = structlog.get_logger(__name__)
 
-HOUR_SECONDS = 3600.0
+HOUR_SECONDS, MINUTE_SECONDS = 3600.0, 60.0
 SENT_KEPT = timedelta(days=7)
 # the API promises 72 hours
 KEYS_KEPT = timedelta(hours=96)
@@ -31,6 +33,7 @@ async def work(services: Services, stop: asyncio.Event) -> None:
         tasks.create_task(projector.run(stop))
         tasks.create_task(runner.run(stop))
         tasks.create_task(_forget_hourly(services, stop))
+        tasks.create_task(_fold_each_minute(services, stop))
 
 
 async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
@@ -47,6 +50,17 @@ async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
             log.exception("nothing_forgotten")
 
 
+async def _fold_each_minute(services: Services, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), MINUTE_SECONDS)
+            return
+        try:
+            await live_upkeep.fold(services.database, clock.now())
+        except Exception:
+            log.exception("nothing_folded")
+
+
 async def _keep_months(services: Services) -> None:
     """Make the months ahead; an event of a month that is not there yet is kept beside until it is."""
     try:
@@ -61,5 +75,6 @@ async def forget(services: Services) -> None:
     events = await upkeep.prune(services.database, now - SENT_KEPT)
     keys = await idempotency.prune(services.database, now - KEYS_KEPT)
     documents = await prune_exports(services.database)
+    await live_upkeep.prune(services.database, now - live.KEPT)
     await event_upkeep.forget(services.database, services.event_months)
     log.info("forgotten", events=events, keys=keys, documents=documents)
