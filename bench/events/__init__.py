@@ -1,0 +1,1 @@
+"""How fast events come in."""
