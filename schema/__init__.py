@@ -17,6 +17,7 @@ from schema.scalars import CONFIG
 from schema.shares import SharesQuery
 from schema.tags import TagsMutation, TagsQuery
 from schema.tenancy import TenancyQuery
+from schema.timeline import FanTimelineQuery, TimelineQuery
 
 
 @strawberry.type(description="What staff and services may read.")
@@ -34,6 +35,7 @@ class Query(
     SharesQuery,
     TagsQuery,
     TenancyQuery,
+    TimelineQuery,
 ):
     pass
 
@@ -46,7 +48,7 @@ class Mutation(
 
 
 @strawberry.type(name="Query", description="What a fan may read: what is their own.")
-class FanQuery(FanConsentsQuery, FanFansQuery, FanJobsQuery, FanOrdersQuery, FanPrivacyQuery):
+class FanQuery(FanConsentsQuery, FanFansQuery, FanJobsQuery, FanOrdersQuery, FanPrivacyQuery, FanTimelineQuery):
     pass
 
 

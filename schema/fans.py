@@ -10,7 +10,7 @@ from domain.fans.queries import select_fans
 from domain.orders.queries import last_orders_of_each
 from domain.tags.queries import FAN_TAGS_AMONG
 from domain.tenancy.queries import brand_of_each, dealer_of_each, source_account_of_each, store_of_each
-from resolvers import attributes, consents, events, fans, orders, persons, referrals, tags, tenancy
+from resolvers import attributes, consents, events, fans, orders, persons, referrals, tags, tenancy, timeline
 from schema import sql
 from schema.arguments import enum_type
 from schema.attributes import FanAttribute, MyAttribute
@@ -23,6 +23,7 @@ from schema.persons import Person
 from schema.scalars import Money, spend_of
 from schema.tags import FanTag
 from schema.tenancy import Brand, ChannelAccount, Dealer, Store
+from schema.timeline import Activity
 
 if TYPE_CHECKING:
     from schema.orders import Order
@@ -61,6 +62,7 @@ class Fan(Node):
     event_count = relation(events.event_counts_of, int | None, permission="event:read")
     tags = relation(tags.fan_tags_of, list[FanTag] | None, permission="tag:read", among=FAN_TAGS_AMONG)
     attributes = relation(attributes.fan_attributes_of, list[FanAttribute] | None)
+    activity = relation(timeline.activities_of, list[Activity] | None, permission="event:read", size=3)
     last_orders = relation(orders.last_orders_of, Orders | None, permission="order:read", each=last_orders_of_each)
     referrer = relation(
         referrals.referrers_of, Annotated["Fan", strawberry.lazy("schema.fans")] | None, permission="referral:read"

@@ -63,6 +63,7 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         f'recordOrders(input: {{brandId: "{ID}", source: "x", idempotencyKey: "x", orders: []}}) {{ replayed }}',
         WRITERS,
     ),
+    "Query.timeline": (f'timeline(fanId: "{ID}", first: 1) {{ nodes {{ at }} }}', READERS),
     "Query.attributes": (f"attributes{FIRST}", READERS),
     "Mutation.createAttribute": (
         f'createAttribute(input: {{brandId: "{ID}", key: "x", name: "x", type: TEXT}}) {{ userErrors {{ code }} }}',
@@ -137,6 +138,7 @@ FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         'setMyConsents(input: {policy: "1", choices: []}) { userErrors { code } }',
         frozenset({FAN}),
     ),
+    "Query.myTimeline": (f"myTimeline{FIRST}", frozenset({FAN})),
     "Mutation.setMyAttributes": ("setMyAttributes(input: {values: []}) { userErrors { code } }", frozenset({FAN})),
     "Mutation.loginForDevelopment": (
         f'loginForDevelopment(input: {{brandId: "{ID}", externalId: "x"}}) {{ userErrors {{ code }} }}',

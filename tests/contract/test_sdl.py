@@ -27,6 +27,8 @@ PRINTED = Path(contract.__file__).parent
 
 # lists that take no `first`, by why they need none
 BOUNDED = {
+    "Fan.activity": "one for 1, 7 and 30 days",
+    "Activity.names": "one for each event of the brand's that the fan did",
     **dict.fromkeys(("Attribute.choices", "MyAttribute.offered"), "what an attribute offers, at most 100"),
     **dict.fromkeys(("FanAttribute.choices", "MyAttribute.choices"), "what was chosen, at most 20"),
     "Payload.userErrors": "one for each thing that is wrong with an input of bounded size",

@@ -1,0 +1,110 @@
+"""Where the timeline's entries come from. A later capability adds a source here and its kind to `TimelineKind`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, String, cast, literal, literal_column, null, select
+
+from domain.columns import BigInt, Json
+from domain.events.models import FanEvent
+from domain.fans.models import Fan
+from domain.orders.models import Order
+from domain.scope import Scope
+from domain.tables import table_of
+from domain.timeline.models import ChangeKind, FanChange
+
+events, orders, changes = table_of(FanEvent), table_of(Order), table_of(FanChange)
+
+
+class TimelineKind(StrEnum):
+    """What an entry of the timeline is."""
+
+    EVENT = "EVENT"
+    ORDER = "ORDER"
+    TAG = "TAG"
+    LEVEL = "LEVEL"
+    IDENTITY = "IDENTITY"
+    PROFILE = "PROFILE"
+
+
+# what an entry says beside its key: a source names those it has, the others are NULL
+SAID: dict[str, Any] = {
+    "kind": String(),
+    "name": String(),
+    "detail": Json,
+    **dict.fromkeys(("content", "product", "campaign", "scene", "number", "source", "currency"), String()),
+    **dict.fromkeys(("amount", "tag_id"), BigInt),
+    "item_count": Integer(),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows of one table that belong to a fan. `rank` decides between sources at one moment, and is never changed."""
+
+    rank: int
+    kinds: frozenset[TimelineKind]
+    table: FromClause
+    at: ColumnElement[Any]
+    said: dict[str, Any]
+
+    def rows(self, fan_id: int, *conditions: ColumnElement[bool]) -> Select[Any]:
+        """Select the fan's rows in the columns all sources share."""
+        said = [
+            cast(self.said.get(name, null()), kind).label(name)
+            if name not in self.said or kind is not Json
+            else self.said[name].label(name)
+            for name, kind in SAID.items()
+        ]
+        key = (self.at.label("at"), literal_column(str(self.rank), Integer).label("rank"), self.table.c.id.label("id"))
+        return select(*key, *said).where(self.table.c.fan_id == fan_id, *conditions)
+
+
+EVENTS = Source(
+    1,
+    frozenset({TimelineKind.EVENT}),
+    events,
+    events.c.occurred_at,
+    {"kind": literal("EVENT"), "name": events.c.name, "detail": events.c.properties}
+    | {name: events.c[name] for name in ("content", "product", "campaign", "scene")}
+    | {"number": events.c.order_reference},
+)
+ORDERS = Source(
+    2,
+    frozenset({TimelineKind.ORDER}),
+    orders,
+    orders.c.placed_at,
+    {"kind": literal("ORDER"), "name": orders.c.state}
+    | {name: orders.c[name] for name in ("number", "source", "currency", "amount", "item_count")},
+)
+CHANGES = Source(
+    3,
+    frozenset(TimelineKind(kind.value) for kind in ChangeKind),
+    changes,
+    changes.c.at,
+    {"kind": changes.c.kind, "name": changes.c.act, "detail": changes.c.detail, "tag_id": changes.c.tag_id},
+)
+# what a brand files its fans under is not for the fans
+OF_FANS = frozenset(TimelineKind) - {TimelineKind.TAG}
+
+
+def readable(scope: Scope, fan: Fan, kinds: frozenset[TimelineKind]) -> list[tuple[Source, list[ColumnElement[bool]]]]:
+    """Return the sources of these kinds that the caller may read of a fan, who was read under the scope."""
+    found: list[tuple[Source, list[ColumnElement[bool]]]] = []
+    if TimelineKind.EVENT in kinds and scope.holds("event:read", fan):
+        found.append((EVENTS, []))
+    if TimelineKind.ORDER in kinds and scope.can("order:read"):
+        found.append((ORDERS, [scope.where("order:read", orders)]))
+    wanted = kinds & CHANGES.kinds
+    if not scope.holds("tag:read", fan):
+        wanted -= {TimelineKind.TAG}
+    if wanted:
+        whole = wanted == CHANGES.kinds
+        found.append((CHANGES, [] if whole else [changes.c.kind.in_(_names(wanted))]))
+    return found
+
+
+def _names(kinds: frozenset[TimelineKind]) -> Sequence[str]:
+    return sorted(kind.value for kind in kinds)

@@ -1,0 +1,64 @@
+"""timeline and myTimeline: what happened to one fan, for who may see them, and for the fan but what is internal."""
+
+from tests.cast import codes
+from tests.world import Client
+
+FAN = "g1/b1/d1#1"
+TIMELINE = """query($fan: ID!, $kinds: [TimelineKind!]) { timeline(fanId: $fan, first: 50, kinds: $kinds) {
+  nodes { kind at name number amount { amount currency } tagName tagId orderId } pageInfo { hasNextPage } } }"""
+MINE = "{ myTimeline(first: 50) { nodes { kind name number amount { amount } } totalCount } }"
+
+
+async def test_orders_and_tags_stand_in_one_list_newest_first(client: Client) -> None:
+    world = client.world
+
+    found = await client.data("B1", TIMELINE, fan=world.id("Fan", FAN))
+
+    order, tag = found["timeline"]["nodes"]
+    assert (order["kind"], order["at"], order["name"], order["number"]) == (
+        "ORDER",
+        "2026-01-02T00:00:00Z",
+        "PAID",
+        FAN,
+    )
+    assert order["amount"] == {"amount": "10.00", "currency": "CNY"}
+    assert (tag["kind"], tag["name"], tag["tagName"]) == ("TAG", "ADDED", "tag of g1/b1")
+    assert tag["tagId"] == world.id("Tag", "g1/b1")
+    assert tag["orderId"] is None
+    assert found["timeline"]["pageInfo"] == {"hasNextPage": False}
+
+
+async def test_a_page_is_three_statements_with_who_asks(client: Client) -> None:
+    await client.data("B1", TIMELINE, fan=client.world.id("Fan", FAN))
+    client.statements.clear()
+
+    await client.data("B1", TIMELINE, fan=client.world.id("Fan", FAN))
+
+    assert len(client.statements) <= 3, client.statements
+
+
+async def test_putting_a_tag_on_and_off_is_on_the_timeline_and_putting_it_on_again_is_not(client: Client) -> None:
+    fan, tag = client.world.id("Fan", FAN), client.world.id("Tag", "g1/b1")
+    for name in ("removeFanTags", "addFanTags", "addFanTags"):
+        kind = f"{name[0].upper()}{name[1:]}Input"
+        document = f"mutation($i: {kind}!) {{ {name}(input: $i) {{ userErrors {{ code }} }} }}"
+        await client.data("B1", document, i={"fanIds": [fan], "tagIds": [tag]})
+
+    found = await client.data("B1", TIMELINE, fan=fan, kinds=["TAG"])
+
+    assert [entry["name"] for entry in found["timeline"]["nodes"]] == ["ADDED", "REMOVED", "ADDED"]
+
+
+async def test_who_may_not_see_the_fan_sees_no_timeline(client: Client) -> None:
+    fan = client.world.id("Fan", FAN)
+
+    for who in ("B2", "D11", "G2"):
+        assert await client.codes(who, TIMELINE, fan=fan) == ["NOT_FOUND"], who
+    assert codes(await client.ask("B1", TIMELINE, fan=fan, kinds=[])) == ["BAD_USER_INPUT"]
+
+
+async def test_a_fan_sees_their_own_but_not_how_the_brand_files_them(client: Client) -> None:
+    mine = (await client.data(FAN, MINE))["myTimeline"]
+
+    assert [(entry["kind"], entry["number"]) for entry in mine["nodes"]] == [("ORDER", FAN)]
+    assert mine["totalCount"] == 1
