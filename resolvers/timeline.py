@@ -40,7 +40,7 @@ async def my_timeline(
         raise Forbidden("Only a fan has a timeline of their own.")
     async with context.reading() as session:
         fan = await get_fan(session, context.scope, context.viewer.fan_id)
-        return await queries.list_timeline(session, context.scope, fan, page, _kinds(kinds) & OF_FANS, at)
+        return await queries.list_timeline(session, context.scope, fan, page, _kinds(kinds) & OF_FANS, at, own=True)
 
 
 def _kinds(kinds: list[TimelineKind] | None) -> frozenset[TimelineKind]:

@@ -34,6 +34,8 @@ async def list_timeline(
     args: PageArgs,
     kinds: frozenset[TimelineKind],
     at: TimeRange | None,
+    *,
+    own: bool = False,
 ) -> Page[Any]:
     """Return a page of what happened to a fan, who was read under the scope, in one statement.
 
@@ -42,7 +44,7 @@ async def list_timeline(
     name, cursor = ("before", args.before) if args.last is not None else ("after", args.after)
     frame = Frame(NEWEST, args.size(), args.last is not None, cursor is not None)
     key = None if cursor is None else decode_cursor(NEWEST, cursor, name)
-    sources = readable(scope, fan, kinds)
+    sources = readable(scope, fan, kinds, own=own)
     if not sources:
         return Page([], [], False, False, select(literal(1)).where(literal(False)))  # noqa: FBT003 (positional there)
     bounds = [(source, [*held, *([] if at is None else within_times(source.at, at))]) for source, held in sources]

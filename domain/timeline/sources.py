@@ -90,10 +90,12 @@ CHANGES = Source(
 OF_FANS = frozenset(TimelineKind) - {TimelineKind.TAG}
 
 
-def readable(scope: Scope, fan: Fan, kinds: frozenset[TimelineKind]) -> list[tuple[Source, list[ColumnElement[bool]]]]:
-    """Return the sources of these kinds that the caller may read of a fan, who was read under the scope."""
+def readable(
+    scope: Scope, fan: Fan, kinds: frozenset[TimelineKind], *, own: bool = False
+) -> list[tuple[Source, list[ColumnElement[bool]]]]:
+    """Return the sources of these kinds that the caller may read of a fan read under the scope, or of themselves."""
     found: list[tuple[Source, list[ColumnElement[bool]]]] = []
-    if TimelineKind.EVENT in kinds and scope.holds("event:read", fan):
+    if TimelineKind.EVENT in kinds and (own or scope.holds("event:read", fan)):
         found.append((EVENTS, []))
     if TimelineKind.ORDER in kinds and scope.can("order:read"):
         found.append((ORDERS, [scope.where("order:read", orders)]))
