@@ -185,8 +185,7 @@ async def event_counts_of(
     if not readable:
         return [None] * len(fans)
     async with context.reading() as session:
-        brands = await brands_by_id(session, context.scope, {fan.brand_id for fan in readable})
-        since = {brand.id: counters.first_day(brand, within_days) for brand in brands.values()}
+        since = await counters.first_days(session, {fan.brand_id for fan in readable}, within_days)
         found = await counters.counts_since(session, [(fan.id, since[fan.brand_id]) for fan in readable], name)
     shown = {fan.id: found.get(fan.id, 0) for fan in readable}
     return [shown.get(fan.id) for fan in fans]

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
+from domain.events.models import EventDefinition, FanEvent
 from domain.orders.models import Order
+from domain.persons.models import BlockedIdentity, IdentityConflict, Person, PersonMerge
 from domain.scope import system_scope
 from domain.tables import table_of
 from domain.tenancy.models import ChannelAccount
@@ -16,7 +18,7 @@ from tests.world import STAFF, World
 
 HOMES = {name: node for name, (role, node) in STAFF.items() if role} | {"SERVICE": "g1/b1"}
 NODES = {"Group": 1, "Brand": 2, "Dealer": 3, "Store": 4}
-SHARED = {"Group", "Brand", "Dealer", "Store", "Tag", "Cascade", "ChannelAccount", "Attribute"}
+SHARED = {"Group", "Brand", "Dealer", "Store", "Tag", "Cascade", "ChannelAccount", "Attribute", "EventDefinition"}
 
 
 def below(inner: str, outer: str) -> bool:
@@ -62,4 +64,15 @@ async def oracle_of(world: World) -> Oracle:
         found.paths["Order"] = {row.id: places[row.number] for row in rows}
         kept = (await session.execute(select(accounts.c.id))).scalars()
         found.paths["ChannelAccount"] = dict.fromkeys(kept, "g1/b1")
+        brands = {number: path for path, number in world.nodes.items() if len(path.split("/")) == 2}
+        groups = {number: path for path, number in world.nodes.items() if "/" not in path}
+        fans, definitions, events = found.paths["Fan"], table_of(EventDefinition), table_of(FanEvent)
+        owners = (await session.execute(select(definitions.c.id, definitions.c.brand_id))).all()
+        found.paths["EventDefinition"] = {row.id: brands[row.brand_id] for row in owners}
+        deeds = (await session.execute(select(events.c.id, events.c.fan_id))).all()
+        found.paths["FanEvent"] = {row.id: fans[row.fan_id] for row in deeds}
+        for model in (Person, IdentityConflict, PersonMerge, BlockedIdentity):
+            table = table_of(model)
+            rows = (await session.execute(select(table.c.id, table.c.group_id))).all()
+            found.paths[model.__name__] = {row.id: groups[row.group_id] for row in rows}
     return found

@@ -15,7 +15,7 @@ from domain.events.models import EventCount
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 
-counts = table_of(EventCount)
+counts, brands = table_of(EventCount), table_of(Brand)
 
 
 @lru_cache(maxsize=1000)
@@ -24,10 +24,19 @@ def zone_of(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def first_day(brand: Brand, days: int, now: datetime | None = None) -> date:
+def first_day(brand: Any, days: int, now: datetime | None = None) -> date:
     """Return the first of the last `days` natural days of the brand, of which today is one."""
     today = (now or clock.now()).astimezone(zone_of(brand.time_zone)).date()
     return today - timedelta(days=days - 1)
+
+
+async def first_days(session: AsyncSession, brand_ids: Iterable[int], days: int) -> dict[int, date]:
+    """Return for each brand the first of its last natural days.
+
+    It is asked for fans who were read under the scope: what they may see of the brand has no say in what its day is.
+    """
+    zones = select(brands.c.id, brands.c.time_zone).where(brands.c.id.in_(sorted(set(brand_ids))))
+    return {row.id: first_day(row, days) for row in await session.execute(zones)}
 
 
 async def add(session: AsyncSession, brand: Brand, events: Iterable[tuple[int, str, datetime]]) -> None:

@@ -16,7 +16,7 @@ from tests.world import World
 def executors(world: World, settings: Settings, name: str) -> list[Any]:
     chosen = settings.model_copy(update={"executor": name})
     app = cast("Any", create_app(chosen, Runtime(chosen, world.services)))
-    return [endpoint._pipeline._execute for endpoint in app._endpoints.values()]
+    return [endpoint._pipeline._execute for endpoint in app.state.endpoints.values()]
 
 
 async def test_the_reference_runs_alone(world: World, plain_settings: Settings) -> None:

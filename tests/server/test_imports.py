@@ -472,7 +472,7 @@ async def test_a_file_may_be_in_a_chinese_encoding(database: Database, vault: Va
 async def test_an_import_that_was_cut_off_and_run_again_is_a_clean_import(
     database: Database, vault: Vault, tmp_path: Path, small_batches: None, cut: int
 ) -> None:
-    rows = [f"{fan % 4},2024-03-01,1,{fan % 3}.00" for fan in range(11)]
+    rows = [f"{1 + fan % 4},2024-03-01,1,{fan % 3}.00" for fan in range(11)]
     path = written(tmp_path, *rows)
     await import_orders(database, vault, SECOND, path, ORDERS, Silent())
 
@@ -487,7 +487,7 @@ async def test_an_import_that_was_cut_off_and_run_again_is_a_clean_import(
 async def test_two_imports_of_one_file_at_once_make_each_order_once(
     database: Database, vault: Vault, tmp_path: Path, small_batches: None
 ) -> None:
-    path = written(tmp_path, *[f"{fan % 5},2024-03-01,1,{fan}.00" for fan in range(20)])
+    path = written(tmp_path, *[f"{1 + fan % 5},2024-03-01,1,{fan}.00" for fan in range(20)])
 
     both = await asyncio.gather(*[order_import(database, vault, path) for _ in range(2)])
 
