@@ -20,7 +20,6 @@ from authz.tokens import Tokens, new_api_key
 from domain.access.models import ApiKey, Grant, Staff
 from domain.attributes.models import Attribute, FanAttribute
 from domain.database import Database
-from domain.events.models import EventDefinition, FanEvent
 from domain.fans.service import NewFan, resolve_fans
 from domain.orders.models import OrderState
 from domain.orders.rules import IdentityInput, OrderInput, OrderLineInput
@@ -191,7 +190,6 @@ async def _build_fans(world: World, session: Any, place: str) -> None:
     await record_orders(session, world.services.vault, "test", brand, OrderBatch("test", orders))
     await _build_tags(world, session, at, place, names)
     await _build_attributes(world, session, at, place, names)
-    await _build_events(session, world, at, names)
     chain = [ShareInput("content", person(a), person(b), START) for a, b in itertools.pairwise(names)]
     await record_shares(session, world.services.vault, brand, place, chain)
     cascades = await session.execute(select(table_of(_cascade()).c.id).where(table_of(_cascade()).c.source == place))
@@ -244,19 +242,6 @@ async def _build_attributes(world: World, session: Any, at: dict[str, int], plac
         "tag_id": world.tags[brand],
     }
     await record(session, [Change(**tenant, fan_id=world.fans[name], **changed, at=START) for name in names])
-
-
-async def _build_events(session: Any, world: World, at: dict[str, int], names: list[str]) -> None:
-    tenant = {"group_id": at["group_id"], "brand_id": at["brand_id"]}
-    definitions = table_of(EventDefinition)
-    known = select(definitions.c.id).where(definitions.c.brand_id == at["brand_id"])
-    if (await session.execute(known)).first() is None:
-        await session.execute(insert(definitions).values(**tenant, name="taste"))
-    rows = [
-        {"fan_id": world.fans[name], **tenant, "name": "taste", "occurred_at": START, "received_at": START}
-        for name in names
-    ]
-    await session.execute(insert(table_of(FanEvent)), rows)
 
 
 async def _link_two_brands(world: World) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import orjson
 import pytest
 from graphql import GraphQLObjectType
-from sqlalchemy import true
+from sqlalchemy import insert, true
 
-from domain.scope import TenantSet
+from domain.events.models import EventDefinition
+from domain.scope import TenantSet, system_scope
+from domain.tables import table_of
 from graph.shares import ShareEdge, upsert_shares
 from schema import fan_schema, staff_schema
 from schema.ids import decode, encode
@@ -58,7 +60,20 @@ def listed() -> dict[str, GraphQLObjectType]:
     return {name: row for name, row in found.items() if name not in NOT_LISTED}
 
 
+async def define_events(world: World) -> None:
+    """Give every brand a definition of an event."""
+    definitions = table_of(EventDefinition)
+    brands = {path: number for path, number in world.nodes.items() if len(path.split("/")) == 2}
+    rows = [
+        {"group_id": world.nodes[path.split("/")[0]], "brand_id": number, "name": "taste"}
+        for path, number in brands.items()
+    ]
+    async with world.services.database.writing(system_scope("test")) as session:
+        await session.execute(insert(definitions), rows)
+
+
 async def test_every_list_shows_every_caller_exactly_what_the_paths_say(client: Client) -> None:
+    await define_events(client.world)
     oracle = await oracle_of(client.world)
 
     for name, row in listed().items():
@@ -95,6 +110,7 @@ def by_id_fields() -> dict[str, str]:
 
 
 async def test_what_is_foreign_answers_like_what_does_not_exist(client: Client) -> None:
+    await define_events(client.world)
     oracle = await oracle_of(client.world)
     kinds = sorted(set(oracle.paths) - {"Staff"})
 
@@ -366,6 +382,7 @@ async def test_a_path_shows_the_fans_in_scope_and_only_counts_the_others(graph_c
 async def test_without_the_predicates_row_level_security_still_holds(
     client: Client, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
+    await define_events(client.world)
     oracle = await oracle_of(client.world)
     brand = Oracle(oracle.paths, {who: "g1/b1"})
     for name in ("where", "where_shared"):
