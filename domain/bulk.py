@@ -92,7 +92,9 @@ def _has_arrays(session: AsyncSession) -> bool:
 
 def _condensed(bulk: Bulk) -> Bulk:
     """Send once what a column says in every row: the driver looks at each value of an array."""
-    same = {name: values[0] for name, values in bulk.columns.items() if values.count(values[0]) == len(values)}
+    # in Python 1, 1.0 and True are equal, and in JSON they are not
+    plain = {name: values for name, values in bulk.columns.items() if _type_of(bulk.table, name) != "JSONB"}
+    same = {name: values[0] for name, values in plain.items() if values.count(values[0]) == len(values)}
     columns = {name: values for name, values in bulk.columns.items() if name not in same}
     # rows are made by a column, so one has to stay
     return Bulk(bulk.table, {**bulk.shared, **same}, columns) if columns else bulk

@@ -109,11 +109,16 @@ def _identities(named: Any, found: list[Problem]) -> list[EventIdentity]:
     return who
 
 
+MOST_PROBLEMS = 20  # that are said of one row; who sends more knows enough by then
+
+
 def _read(
     row: Mapping[str, Any], readers: Readers, prefix: str, required: tuple[str, ...], found: list[Problem]
 ) -> dict[str, Any]:
     values = {}
     for name, value in row.items():
+        if len(found) >= MOST_PROBLEMS:
+            break
         reader = readers.get(name)
         if reader is None:
             found.append(Problem(f"{prefix}{name[:64]}", "is no field of an event"))

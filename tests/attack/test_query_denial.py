@@ -64,7 +64,7 @@ async def test_a_query_over_a_limit_gets_one_error(toy: Toy, query: str) -> None
 @pytest.mark.parametrize("query", [fragment_bomb(20), fragment_bomb(60), "{ hello " + "@a" * 400 + " }"])
 async def test_a_bomb_is_answered_within_50_ms(toy: Toy, query: str) -> None:
     times = []
-    for _ in range(3):
+    for _ in range(10):
         started = time.process_time()
         await refused(toy, query, TOO_COMPLEX)
         times.append(time.process_time() - started)

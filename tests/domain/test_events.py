@@ -81,6 +81,15 @@ async def test_an_event_is_stored_with_all_it_says_and_counted(world: World) -> 
     assert (count.fan_id, count.name, count.day, count.count) == (stored.fan_id, "scan", date(2026, 3, 10), 1)
 
 
+async def test_what_python_takes_for_equal_stays_different_in_json(world: World) -> None:
+    one, other = event(fan="g1/b1/d1#1", properties={"n": 1}), event(fan="g1/b1/d1#2", properties={"n": True})
+
+    await send(world, one, other)
+
+    found = await rows(world, table_of(FanEvent))
+    assert [type(row.properties["n"]) for row in sorted(found, key=lambda row: row.id)] == [int, bool]
+
+
 async def test_one_event_id_counts_once_in_a_batch_over_batches_and_at_once(world: World) -> None:
     one = event(event_id="e1")
 
