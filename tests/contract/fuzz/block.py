@@ -118,7 +118,9 @@ class Block:
         found = expected.json() if expected.is_json else {}
         if is_sound(request, operation) and expected.status != 401:
             self.count(operation, found, ways)
-        if b'"INTERNAL"' in expected.body and not is_of_broken_group(request.who):
+        # said by an error: introspection names the code too
+        codes = {error["extensions"]["code"] for error in found.get("errors", ())}
+        if "INTERNAL" in codes and not is_of_broken_group(request.who):
             self.tally.faults.append(self.told(request, self.reference, expected))
         if "data" in found:
             pools.learn(request.who, operation.roots, found["data"])
@@ -181,15 +183,16 @@ class Block:
                 tally.fast.update(name for name, work in ways.items() if not work.by_reference)
                 tally.ahead.update(name for name, work in ways.items() if work.by_statement)
 
-    async def readings(self) -> list[set[tuple[str, int]]]:
-        """Return whose phones were read in the clear, and by whom, as each application recorded it."""
+    async def readings(self) -> list[set[tuple[str, str, int]]]:
+        """Return whose phones and identities were read in the clear, and by whom, as each application recorded it."""
         log = table_of(AuditEntry)
         wanted = select(log.c.principal, log.c.detail).where(log.c.action == "fan:read_personal")
         found = []
         for actor in [*self.actors, self.reference]:
             async with actor.database.reading(system_scope("test")) as session:
                 rows = (await session.execute(wanted)).all()
-            found.append({(row.principal, fan) for row in rows for fan in row.detail["fans"]})
+            read = [(row.principal, kind, row.detail.get(kind, ())) for row in rows for kind in ("fans", "persons")]
+            found.append({(principal, kind, one) for principal, kind, ids in read for one in ids})
         return found
 
 
