@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,6 +11,7 @@ from authz.templates import Templates
 from authz.tokens import Tokens
 from authz.viewer import Viewer
 from domain.database import Database
+from domain.live.hub import Hub
 from domain.privacy.erasing import ErasureList
 from domain.scope import Scope
 from domain.vault import Vault
@@ -30,6 +32,11 @@ class Services:
     development_login: bool = False
     # how long events are kept; 0 for ever
     event_months: int = 0
+
+    @cached_property
+    def hub(self) -> Hub:
+        """Return what reads new events for all who listen in this process."""
+        return Hub(self.database)
 
 
 @dataclass(frozen=True)

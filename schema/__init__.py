@@ -9,6 +9,7 @@ from schema.consents import ConsentsMutation, ConsentsQuery, FanConsentsMutation
 from schema.events import EventsMutation, EventsQuery, FanEventsMutation
 from schema.fans import FanFansMutation, FanFansQuery, FansQuery
 from schema.jobs import FanJobsQuery, JobsQuery
+from schema.live import LiveQuery, LiveSubscription
 from schema.operations import OperationsQuery
 from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
 from schema.persons import PersonsMutation, PersonsQuery
@@ -28,6 +29,7 @@ class Query(
     EventsQuery,
     FansQuery,
     JobsQuery,
+    LiveQuery,
     OperationsQuery,
     OrdersQuery,
     PersonsQuery,
@@ -47,6 +49,11 @@ class Mutation(
     pass
 
 
+@strawberry.type(description="What staff and services may be told of as it happens, over a WebSocket.")
+class Subscription(LiveSubscription):
+    pass
+
+
 @strawberry.type(name="Query", description="What a fan may read: what is their own.")
 class FanQuery(FanConsentsQuery, FanFansQuery, FanJobsQuery, FanOrdersQuery, FanPrivacyQuery, FanTimelineQuery):
     pass
@@ -59,7 +66,7 @@ class FanMutation(FanAttributesMutation, FanConsentsMutation, FanEventsMutation,
 
 def staff_schema() -> strawberry.Schema:
     """Build the schema of `/graphql`. Raises TypeError where a root field declares no permission."""
-    return check_permissions(strawberry.Schema(Query, Mutation, config=CONFIG))
+    return check_permissions(strawberry.Schema(Query, Mutation, Subscription, config=CONFIG))
 
 
 def fan_schema() -> strawberry.Schema:

@@ -103,6 +103,20 @@ def mutation(resolver: Resolver, payload: Any, *, permission: str, rows: str | N
     return _field(resolve, payload | None, _described(resolver, permission), [argument], metadata)
 
 
+def subscription(resolver: Resolver, graphql_type: Any, *, permission: str) -> Any:
+    """Bind a resolver that answers a feed, whose `admit` decides over each row by the rights of that moment."""
+    arguments = read_arguments(resolver, skip=1)
+
+    async def resolve(root: Any, info: Info, **given: Any) -> Any:
+        require(info.context, permission)
+        return await resolver(info.context, **_converted(arguments, given, info.context))
+
+    described = _described(resolver, permission)
+    field = _field(resolve, graphql_type, described, arguments, {"permission": permission, "size": 1})
+    field.is_subscription = True
+    return field
+
+
 def relation(
     batch: Resolver,
     graphql_type: Any,
@@ -265,5 +279,6 @@ __all__ = [
     "query",
     "relation",
     "require",
+    "subscription",
     "value",
 ]

@@ -31,7 +31,7 @@ class HotItem:
     by_minute: bool
 
     @property
-    def source_account_id(self) -> int | None:
+    def account_id(self) -> int | None:
         """The channel account, where the item is one."""
         return int(self.item) if self.kind is HotKind.CHANNEL else None
 

@@ -7,6 +7,8 @@ import pytest
 from schema import fan_schema, staff_schema
 from schema.ids import encode
 from tests.cast import ask, ask_with, codes, give, hire, make_role, scope_of, snapshot, token_of
+from tests.server.deployed import eventually
+from tests.sockets import connected
 from tests.world import Client
 
 FAN, NOBODY, NO_TOKEN = "g1/b1/d1#1", "NOBODY", "NO_TOKEN"
@@ -49,6 +51,8 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.dealers": (f"dealers{FIRST}", READERS),
     "Query.stores": (f"stores{FIRST}", READERS),
     "Query.channelAccounts": (f"channelAccounts{FIRST}", READERS),
+    "Query.hotItems": (f'hotItems(brandId: "{ID}", by: CONTENT) {{ count }}', READERS),
+    "Subscription.fanEvents": ("fanEvents { id }", READERS),
     "Mutation.grantRole": (f'grantRole(input: {{staffId: "{ID}", role: "x"}}) {{ userErrors {{ code }} }}', ADMINS),
     "Mutation.revokeGrant": (f'revokeGrant(input: {{grantId: "{ID}"}}) {{ userErrors {{ code }} }}', ADMINS),
     "Mutation.disableStaff": (
@@ -164,16 +168,45 @@ async def test_each_caller_may_ask_what_the_table_says_and_nothing_else(client: 
     before = await snapshot(client.world)
 
     for name, (selection, allowed) in table.items():
-        document = f"{name.partition('.')[0].lower()} {{ {selection} }}"
+        kind = name.partition(".")[0].lower()
+        document = f"{kind} {{ {selection} }}"
         for who in CALLERS:
             token = None if who == NO_TOKEN else client.world.token(who)
-            found = codes(await ask_with(client, token, document, path))
+            begin = begin_with if kind == "subscription" else ask_with
+            found = codes(await begin(client, token, document, path))
             is_at_own_door = who != NO_TOKEN and (who == FAN) == (path == "/fan/graphql")
             refused = "FORBIDDEN" if is_at_own_door else "UNAUTHENTICATED"
             outcome = "allowed" if not set(found) & {"FORBIDDEN", "UNAUTHENTICATED"} else found[0]
             assert outcome == ("allowed" if who in allowed else refused), (name, who, found)
 
     assert await snapshot(client.world) == before
+
+
+async def begin_with(client: Client, token: str | None, document: str, path: str) -> dict[str, Any]:
+    """Begin a subscription over a WebSocket; return what refused it, or nothing once it listens."""
+    hub = client.world.services.hub
+    async with connected(client.http._transport.app, path) as socket:  # type: ignore[attr-defined]
+        socket.say(type="connection_init", payload={} if token is None else {"Authorization": f"Bearer {token}"})
+        if (opened := await socket.hear()) != {"type": "connection_ack"}:
+            assert opened == 4403
+            return {"errors": [{"extensions": {"code": "UNAUTHENTICATED"}}]}
+        socket.subscribe(document)
+        assert await eventually(lambda: bool(hub._listeners) or not socket.answered.empty())
+        return {} if socket.answered.empty() else {"errors": (await socket.hear())["payload"]}
+
+
+async def test_over_plain_http_a_subscription_is_bad_input_whoever_asks(client: Client) -> None:
+    selection, readers = STAFF_TABLE["Subscription.fanEvents"]
+
+    for who in (*sorted(readers), NOBODY):
+        answer = await ask_with(client, client.world.token(who), f"subscription {{ {selection} }}")
+        assert codes(answer) == ["BAD_USER_INPUT"], who
+        assert answer.get("data") is None
+    for token in (None, client.world.token(FAN)):
+        answer = await ask_with(client, token, f"subscription {{ {selection} }}")
+        assert answer.get("data") is None
+        assert codes(answer) == ["UNAUTHENTICATED"]
+    assert not client.world.services.hub._listeners
 
 
 GRANT = """mutation($i: GrantRoleInput!) { grantRole(input: $i) { userErrors { code field }

@@ -32,7 +32,13 @@ def root_with(field: Any, parent: type, name: str) -> Any:
 
 @pytest.mark.parametrize(
     "name,build",
-    [("Query", staff_schema), ("Mutation", staff_schema), ("FanQuery", fan_schema), ("FanMutation", fan_schema)],
+    [
+        ("Query", staff_schema),
+        ("Mutation", staff_schema),
+        ("Subscription", staff_schema),
+        ("FanQuery", fan_schema),
+        ("FanMutation", fan_schema),
+    ],
 )
 def test_a_root_field_that_is_bound_by_hand_stops_the_start(
     name: str, build: Any, monkeypatch: pytest.MonkeyPatch
@@ -56,7 +62,7 @@ def test_a_root_field_with_a_permission_nobody_knows_stops_the_start(
 
 
 def test_a_root_field_cannot_be_bound_without_naming_a_permission() -> None:
-    declarations: tuple[Any, ...] = (bind.query, bind.mutation)
+    declarations: tuple[Any, ...] = (bind.query, bind.mutation, bind.subscription)
     for declare in declarations:
         with pytest.raises(TypeError, match="permission"):
             declare(answer, str)
@@ -67,8 +73,9 @@ def test_every_root_field_names_a_known_permission_and_few_are_open() -> None:
         path: field.metadata["permission"]
         for build in (staff_schema, fan_schema)
         for path, field in bound(build()).items()
-        if path.startswith(("Query.", "Mutation."))
+        if path.startswith(("Query.", "Mutation.", "Subscription."))
     }
 
+    assert needs["Subscription.fanEvents"] == "event:read"
     assert {path for path, needed in needs.items() if needed == PUBLIC} == OPEN
     assert {needed for needed in needs.values() if needed != PUBLIC} <= set(PERMISSIONS)

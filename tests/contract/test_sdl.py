@@ -51,6 +51,7 @@ BOUNDED = {
     "FanEvent.violations": "one for each property of one event, at most 50, and of its definition, at most 50",
     "EventDefinition.properties": "at most 50, bounded where they are defined",
     "EventProperty.choices": "at most 100, bounded where they are defined",
+    "HotItem.points": "one for each minute of at most 180, or for each hour of at most a day",
     "Fan.downline": "one for each generation, at most 6",
     "Me.downline": "one for each generation, at most 6",
     "Cascade.path": "as long as a cascade is deep, cut in the graph",
