@@ -59,7 +59,8 @@ async def erase_step(session: AsyncSession, work: Work, list_: ErasureList) -> S
     if progress.get("fan") != fan.id:
         names = await _known_as(session, work, fan, progress)
         progress = {"fan": fan.id, "standIn": await _stand_in(session, fan), "place": 0, **names}
-    erasing = Erasing(fan.group_id, fan.brand_id, fan.id, fan.person_id, progress["standIn"], clock.now())
+    who = (fan.group_id, fan.brand_id, fan.id, fan.person_id)
+    erasing = Erasing(*who, progress["standIn"], clock.now(), progress["fans"])
     if progress["place"] == 0:
         await erase_identities(session, erasing, ROWS_PER_STEP)
     done, place = await _sweep(session, erasing, progress["place"])

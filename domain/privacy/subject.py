@@ -42,7 +42,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Erasing:
-    """A fan who is being erased, and the nameless one who takes their place where something has to stay."""
+    """A fan who is being erased, and the nameless one who takes their place where something has to stay.
+
+    `known_as` are the ids they had before others were merged into them too, for what a merge does not move.
+    """
 
     group_id: int
     brand_id: int
@@ -50,6 +53,7 @@ class Erasing:
     person_id: int
     stand_in_id: int
     at: datetime
+    known_as: Sequence[int]
 
 
 class Found(NamedTuple):

@@ -99,6 +99,28 @@ async def test_nothing_of_the_fan_is_left_but_what_has_to_be(client: Client) -> 
     assert (await client.ask(ME, "{ me { nickname } }"))["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
+async def test_what_was_exported_before_a_merge_goes_too(client: Client) -> None:
+    world = client.world
+    await client.data(OTHER, EXPORT)
+    await work(world)
+    people = [
+        (await client.data("HQ1", "query($id: ID!) { fan(id: $id) { person { id } } }", id=world.id("Fan", who)))["fan"]
+        for who in (ME, OTHER)
+    ]
+    merging = "mutation($a: ID!, $b: ID!) { mergePersons(input: {survivorId: $a, absorbedId: $b}) { merge { id } } }"
+    survivor, absorbed = (found["person"]["id"] for found in people)
+    assert (await client.data("HQ1", merging, a=survivor, b=absorbed))["mergePersons"]["merge"]
+    assert (await contents(world.services.database))["export_parts"]
+
+    await client.data(ME, ERASE)
+    await work(world)
+
+    rows = await contents(world.services.database)
+    assert rows["export_parts"] == []
+    assert {job["kind"] for job in rows["jobs"]} == {"ERASE_FAN"}
+    assert f"fan:{world.fans[OTHER]}" not in {row["principal"] for row in rows["idempotency"]}
+
+
 async def test_orders_events_and_cascades_stay_under_one_who_has_no_name(client: Client) -> None:
     world, me = client.world, client.world.fans[ME]
     await hold_something(world)
