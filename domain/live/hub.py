@@ -78,8 +78,7 @@ class Hub:
         async with self._starting:
             if not self._listeners and self._reading is not None:
                 self._reading.cancel()
-                with suppress(asyncio.CancelledError):
-                    await self._reading
+                await asyncio.wait({self._reading})
                 self._reading = None
 
     async def _read(self, tail: Tail) -> None:
@@ -88,10 +87,12 @@ class Hub:
                 heard.clear()
                 if await self._pass_on(tail):
                     continue
+                # not wait_for, which forgets that it was cancelled when what it waits for comes in the same turn
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(heard.wait(), POLL_SECONDS)
-                    # what is committed together is read together
-                    await asyncio.sleep(GATHER_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await heard.wait()
+                        # what is committed together is read together
+                        await asyncio.sleep(GATHER_SECONDS)
 
     async def _pass_on(self, tail: Tail) -> bool:
         """Bring what is new to all; tell whether there may be more already."""
@@ -99,6 +100,11 @@ class Hub:
             news = await tail.read(_time())
         except DomainError as error:
             log.warning("events_not_read", reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+            return False
+        except Exception:
+            # whatever it is, those who listen must not be left without a reader
+            log.exception("events_not_read")
             await asyncio.sleep(RETRY_SECONDS)
             return False
         if news.rows:

@@ -194,6 +194,18 @@ async def test_who_listens_hears_what_comes_afterwards_and_only_what_they_take(w
     await hub.leave(everything)
 
 
+async def test_who_leaves_in_the_moment_something_comes_is_let_go(world: World) -> None:
+    hub = Hub(world.services.database)
+    for _ in range(3):
+        listener = await hub.join(lambda row: True)
+        await asyncio.sleep(0.1)
+
+        world.services.database.notices.tell()
+        leaving = asyncio.create_task(hub.leave(listener))
+
+        assert (await asyncio.wait({leaving}, timeout=3))[0] == {leaving}
+
+
 async def test_another_process_hears_it_within_a_moment(world: World, other_process: Hub) -> None:
     listener = await other_process.join(lambda row: True)
     await asyncio.sleep(0.3)
