@@ -37,6 +37,7 @@ class Authenticator:
         self._tokens = tokens
         self._templates = templates
         self._scopes: Lru[tuple[str, int, int], _Kept] = Lru(SCOPES_KEPT)
+        self._viewers: Lru[int, ServiceViewer] = Lru(SCOPES_KEPT)  # services ask most; what they may is read each time
         self._directory = Directory(database)
         self._reading_scope = system_scope("authentication")
 
@@ -72,7 +73,10 @@ class Authenticator:
             raise Unauthenticated
         if found.expires_at is not None and found.expires_at <= clock.now():
             raise Unauthenticated
-        viewer = ServiceViewer(found.id, found.group_id, found.name)
+        viewer = self._viewers.get(found.id)
+        if viewer is None or (viewer.group_id, viewer.name) != (found.group_id, found.name):
+            viewer = ServiceViewer(found.id, found.group_id, found.name)
+            self._viewers.put(found.id, viewer)
         return viewer, await self._scope(viewer, found.policy_version)
 
     async def _fan(self, token: str) -> tuple[FanViewer, Scope]:

@@ -1,9 +1,10 @@
 """Who is asking: one frozen value per kind of caller, named the same way in scopes, limits and the audit log."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StaffViewer:
     """A staff member of a group. `subject` is their name at the identity provider."""
 
@@ -12,12 +13,12 @@ class StaffViewer:
     name: str
     subject: str
 
-    @property
+    @cached_property
     def principal(self) -> str:
         return f"staff:{self.staff_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServiceViewer:
     """Another system of the group, by its API key."""
 
@@ -25,12 +26,12 @@ class ServiceViewer:
     group_id: int
     name: str
 
-    @property
+    @cached_property
     def principal(self) -> str:
         return f"api_key:{self.api_key_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FanViewer:
     """A fan of a brand, acting for themselves."""
 
@@ -39,16 +40,16 @@ class FanViewer:
     group_id: int
     person_id: int
 
-    @property
+    @cached_property
     def principal(self) -> str:
         return f"fan:{self.fan_id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Anonymous:
     """Nobody yet: a fan about to sign in."""
 
-    @property
+    @cached_property
     def principal(self) -> str:
         return "anonymous"
 

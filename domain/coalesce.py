@@ -1,7 +1,8 @@
 """Concurrent reads of one kind, answered by one statement."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -20,17 +21,24 @@ class Coalesced(Generic[Key, Value]):
 
     def __init__(self, read: Read[Key, Value]) -> None:
         self._read = read
-        self._waiting: dict[Key, list[asyncio.Future[Value | None]]] = {}
+        self._waiting: dict[Key, list[_Answer[Key, Value]]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def load(self, key: Key) -> Value | None:
         """Return the value of a key, or None where there is none; raise what the read raised."""
-        # each waits for an answer of its own, so that one who leaves takes nothing from the others
-        answer: asyncio.Future[Value | None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, []).append(answer)
+        return (await self.load_many([key])).get(key)
+
+    async def load_many(self, keys: Collection[Key]) -> Mapping[Key, Value]:
+        """Return the values of the keys that have one; raise what the read raised."""
+        if not keys:
+            return {}
+        # each asker waits for an answer of their own, so that one who leaves takes nothing from the others
+        answer: _Answer[Key, Value] = _Answer(len(keys))
+        for key in keys:
+            self._waiting.setdefault(key, []).append(answer)
         if len(self._under_way) < WIDTH:
             self._start()
-        return await answer
+        return await answer.made
 
     def _start(self) -> None:
         task = asyncio.get_running_loop().create_task(self._run())
@@ -49,22 +57,35 @@ class Coalesced(Generic[Key, Value]):
             try:
                 found: Mapping[Key, Any] = await self._read(keys)
             except BaseException as error:
-                for _, answers in batch:
-                    _fail(answers, error)
+                for answer in chain.from_iterable(answers for _, answers in batch):
+                    answer.fail(error)
                 if not isinstance(error, Exception):
                     raise
-            else:
-                for key, answers in batch:
-                    _answer(answers, found.get(key))
+                continue
+            for key, answers in batch:
+                for answer in answers:
+                    answer.add(key, found.get(key))
 
 
-def _answer(answers: list["asyncio.Future[Any]"], value: Any) -> None:
-    for answer in answers:
-        if not answer.done():
-            answer.set_result(value)
+class _Answer(Generic[Key, Value]):
+    """What one asker waits for, which may come by several statements."""
 
+    __slots__ = ("_found", "_missing", "made")
 
-def _fail(answers: list["asyncio.Future[Any]"], error: BaseException) -> None:
-    for answer in answers:
-        if not answer.done():
-            answer.set_exception(error) if isinstance(error, Exception) else answer.cancel()
+    def __init__(self, keys: int) -> None:
+        self.made: asyncio.Future[Mapping[Key, Value]] = asyncio.get_running_loop().create_future()
+        self._found: dict[Key, Value] = {}
+        self._missing = keys
+
+    def add(self, key: Key, value: Value | None) -> None:
+        """Take the value of one of the keys."""
+        if value is not None:
+            self._found[key] = value
+        self._missing -= 1
+        if not self._missing and not self.made.done():
+            self.made.set_result(self._found)
+
+    def fail(self, error: BaseException) -> None:
+        """Let the asker know that there will be no answer."""
+        if not self.made.done():
+            self.made.set_exception(error) if isinstance(error, Exception) else self.made.cancel()

@@ -52,6 +52,8 @@ class Gate:
         self.limits = limits
         walk = _Walk(document, schema, limits)
         self.operations = walk.operations
+        named = [(node.name.value, index) for index, node in enumerate(self.operations) if node.name]
+        self._names = dict(reversed(named))  # the first of a name, until validation refuses the second
         self._costs = [weight.cost for weight in walk.weights]
         self._counts = walk.total.counts()
         self._pages = tuple(walk.pages)
@@ -94,10 +96,7 @@ class Gate:
     def _index(self, name: str | None) -> int | None:
         if name is None:
             return 0 if len(self.operations) == 1 else None
-        for index, node in enumerate(self.operations):
-            if node.name and node.name.value == name:
-                return index
-        return None
+        return self._names.get(name)
 
     def _found(self, index: int | None, values: Mapping[str, Any]) -> Measure:
         if index is None:

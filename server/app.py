@@ -53,10 +53,17 @@ class _Callers:
 
     def describe(self, context: Context, request: Request) -> Caller:
         """Name the bucket a request spends from, and the limits of its caller."""
-        anonymous = isinstance(context.viewer, Anonymous)
-        key = f"address:{request.client}" if anonymous else context.viewer.principal
-        name = "anonymous" if anonymous else None
+        viewer = context.viewer
+        if isinstance(viewer, Anonymous):
+            key, name = f"address:{request.client}", "anonymous"
+        else:
+            key, name = viewer.principal, None
         return Caller(key, max_page=context.max_page, introspection=context.scope.can(INTROSPECT), log_name=name)
+
+
+def _alike(request: Request) -> str | None:
+    """Say what alone decides whose a request is, where it says who that is."""
+    return request.headers.get("authorization")
 
 
 class Application(Starlette):
@@ -75,17 +82,20 @@ def create_app(settings: Settings, runtime: Runtime) -> Starlette:
     """Build the application on what the process holds open; the worker runs between its start and its end."""
     services = runtime.services
     health = Health(services)
+    lines = RequestLines(to_stderr) if settings.log_json else None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with _working(services, enabled=settings.worker):
             _tune_collector()
             yield
+        if lines is not None:
+            lines.flush()
 
     staff, fans = _Callers("staff", services), _Callers("fan", services)
     endpoints = {
-        "/graphql": _endpoint("staff", staff_schema(), staff, settings),
-        "/fan/graphql": _endpoint("fan", fan_schema(), fans, settings),
+        "/graphql": _endpoint("staff", staff_schema(), staff, settings, lines),
+        "/fan/graphql": _endpoint("fan", fan_schema(), fans, settings, lines),
         "/events": EventsEndpoint(
             {"staff": staff.context, "fan": fans.context},
             rate=Rate(settings.bucket_size, settings.bucket_restore),
@@ -112,7 +122,9 @@ def create_app(settings: Settings, runtime: Runtime) -> Starlette:
     return app
 
 
-def _endpoint(name: str, schema: strawberry.Schema, callers: _Callers, settings: Settings) -> Any:
+def _endpoint(
+    name: str, schema: strawberry.Schema, callers: _Callers, settings: Settings, lines: RequestLines | None
+) -> Any:
     options = Options(
         limits=Limits(cost=settings.max_cost),
         rate=Rate(settings.bucket_size, settings.bucket_restore),
@@ -124,9 +136,11 @@ def _endpoint(name: str, schema: strawberry.Schema, callers: _Callers, settings:
         name=name,
         log_requests=settings.log_requests and logging.getLogger().isEnabledFor(logging.INFO),
         sockets=SocketOptions(origins=settings.allowed_origins, connections=settings.socket_limit),
-        request_lines=partial(RequestLines(to_stderr), logger="graphql") if settings.log_json else None,
+        request_lines=partial(lines, logger="graphql") if lines is not None else None,
     )
-    return GraphQLEndpoint(schema, make_context=callers.context, describe_caller=callers.describe, options=options)
+    return GraphQLEndpoint(
+        schema, make_context=callers.context, describe_caller=callers.describe, alike=_alike, options=options
+    )
 
 
 @asynccontextmanager

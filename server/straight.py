@@ -7,7 +7,7 @@ upgrades) goes uvicorn's own way, and so do connections: their limits, their idl
 import asyncio
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -27,13 +27,20 @@ class StraightProtocol(HttpToolsProtocol):
         self._endpoints = endpoints
         self._exchange: Exchange | None = None
         self._idle_since: float | None = None
+        # of the request before: one client says the same of itself again and again
+        self._heading: Heading | None = None
+        # one task serves all requests of a connection: a task for each would cost a tenth of the smallest query
+        self._server: asyncio.Task[None] | None = None
+        self._next: asyncio.Future[Exchange | None] | None = None
+        self._dated: list[tuple[bytes, bytes]] | None = None
+        self._date_line = b""
 
     def data_received(self, data: bytes) -> None:
         """Read what came; a request whose body is still to come is begun, so that its time runs."""
         super().data_received(data)
         exchange = self._exchange
         if exchange is not None and not exchange.started:
-            self._start(exchange)
+            self.start(exchange)
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -41,15 +48,19 @@ class StraightProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self._exchange = None
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         self._exchange = exchange = self._straight()
         if exchange is not None:
             self.cycle = exchange  # type: ignore[assignment]
             return
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        url, headers = self.url, self.headers
         super().on_message_begin()
-        self.url, self.expect_100_continue = url, expects
-        self.headers += headers
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -66,7 +77,12 @@ class StraightProtocol(HttpToolsProtocol):
         exchange.request.received = True
         exchange.set()
         if not exchange.started:
-            self._start(exchange)
+            exchange.started = True
+            together = exchange.endpoint.together
+            if together is None:
+                self.start(exchange)
+            else:
+                together.add(exchange)
         self._exchange = None
 
     def on_response_complete(self) -> None:
@@ -99,6 +115,7 @@ class StraightProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
+        self._hand_over(None)
 
     def _unset_keepalive_if_required(self) -> None:
         self._idle_since = None
@@ -116,17 +133,25 @@ class StraightProtocol(HttpToolsProtocol):
             return None
         if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or parser.should_upgrade():
             return None
-        headers = joined_headers(self.headers)
-        length = headers.get("content-length", "")
-        if (
-            not length.isdecimal()
-            or len(length) > 9
-            or int(length) > endpoint.max_body
-            or headers.keys() & _NOT_STRAIGHT
-        ):
+        heading = self._heading
+        if heading is None or heading.raw != self.headers:
+            heading = self._heading = self._read_heading()
+        if not heading.straight or heading.length > endpoint.max_body:
             return None
-        request = Request("POST", self.url.decode(), headers, client=self._client(headers))
-        return Exchange(endpoint, request, keep_alive=parser.should_keep_alive())
+        request = Request("POST", self.url.decode(), heading.headers, client=heading.client)
+        return Exchange(self, endpoint, request, keep_alive=parser.should_keep_alive())
+
+    def _read_heading(self) -> "Heading":
+        headers = joined_headers([(name.lower(), value) for name, value in self.headers])
+        length = headers.get("content-length", "")
+        is_known = length.isdecimal() and len(length) <= 9
+        return Heading(
+            self.headers,
+            headers,
+            self._client(headers),
+            length=int(length) if is_known else 0,
+            straight=is_known and not headers.keys() & _NOT_STRAIGHT,
+        )
 
     def _client(self, headers: Mapping[str, str]) -> str:
         """Return the caller's address, as a proxy that is trusted names it."""
@@ -137,11 +162,38 @@ class StraightProtocol(HttpToolsProtocol):
             return host
         return trusted.get_trusted_client_address(forwarded)[0] or host
 
-    def _start(self, exchange: "Exchange") -> None:
+    def start(self, exchange: "Exchange") -> None:
+        """Answer a request by itself."""
         exchange.started = True
-        task = self.loop.create_task(self._answer(exchange))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        if self._hand_over(exchange):
+            self.tasks.add(self._server)  # type: ignore[arg-type]
+            return
+        self._server = self.loop.create_task(self._serve(exchange))
+        self.tasks.add(self._server)
+
+    def _hand_over(self, exchange: "Exchange | None") -> bool:
+        """Give the next request, or the end, to the task that waits for it; tell whether one did."""
+        waiting, self._next = self._next, None
+        if waiting is None or waiting.done():
+            return False
+        waiting.set_result(exchange)
+        return True
+
+    async def _serve(self, first: "Exchange") -> None:
+        """Answer the requests of this connection, one after the other. A server that stops waits for no idle one."""
+        task: Any = self._server
+        exchange: Exchange | None = first
+        try:
+            while exchange is not None:
+                await self._answer(exchange)
+                self.tasks.discard(task)
+                if self.transport.is_closing():
+                    return
+                self._next = self.loop.create_future()
+                exchange = await self._next
+        finally:
+            self.tasks.discard(task)
+            self._next = None
 
     async def _answer(self, exchange: "Exchange") -> None:
         try:
@@ -155,21 +207,34 @@ class StraightProtocol(HttpToolsProtocol):
         except BaseException:
             self.transport.close()
             raise
+        await self.write_later(exchange, response)
+
+    async def write_later(self, exchange: "Exchange", response: Response) -> None:
+        """Write the answer when the client has read what was written before."""
         if self.flow.write_paused:
             await self.flow.drain()
-        self._write(exchange, response)
+        self.write(exchange, response)
 
-    def _write(self, exchange: "Exchange", response: Response) -> None:
+    def write(self, exchange: "Exchange", response: Response) -> None:
+        """Write the answer."""
         exchange.response_complete = True
         if exchange.disconnected or self.transport.is_closing():
             return
         last = not exchange.keep_alive or _CLOSE in response.headers
         head = _head(response.status, response.headers, closes=not exchange.keep_alive)
-        date = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
-        self.transport.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (head, date, len(response.body), response.body))
+        self.transport.write(
+            b"%b%bcontent-length: %d\r\n\r\n%b" % (head, self._date(), len(response.body), response.body)
+        )
         if last:
             self.transport.close()
         self.on_response_complete()
+
+    def _date(self) -> bytes:
+        """Return the headers that every answer has; uvicorn makes the list anew each second."""
+        headers = self.server_state.default_headers
+        if headers is not self._dated:
+            self._dated, self._date_line = headers, b"".join([b"%b: %b\r\n" % pair for pair in headers])
+        return self._date_line
 
 
 @lru_cache(maxsize=128)
@@ -179,10 +244,21 @@ def _head(status: int, headers: tuple[Header, ...], *, closes: bool) -> bytes:
     return STATUS_LINE[status] + b"".join([b"%b: %b\r\n" % pair for pair in (*headers, *more)])
 
 
+class Heading(NamedTuple):
+    """What the headers of a request say, beside them as they came."""
+
+    raw: list[tuple[bytes, bytes]]
+    headers: Mapping[str, str]
+    client: str
+    length: int
+    straight: bool
+
+
 class Exchange:
     """A request that goes straight and its answer; to uvicorn's protocol, the cycle it would be."""
 
     __slots__ = (
+        "_protocol",
         "_waiter",
         "disconnected",
         "endpoint",
@@ -192,12 +268,31 @@ class Exchange:
         "started",
     )
 
-    def __init__(self, endpoint: GraphQLEndpoint, request: Request, *, keep_alive: bool) -> None:
+    def __init__(
+        self, protocol: StraightProtocol, endpoint: GraphQLEndpoint, request: Request, *, keep_alive: bool
+    ) -> None:
+        self._protocol = protocol
         self.endpoint = endpoint
         self.request = request
         self.keep_alive = keep_alive
         self.started = self.disconnected = self.response_complete = False
         self._waiter: asyncio.Future[None] | None = None
+
+    def go_alone(self) -> None:
+        """Be answered as if nobody else were there."""
+        self._protocol.start(self)
+
+    def finish(self, response: Response) -> None:
+        """Be answered so."""
+        if self._protocol.flow.write_paused:
+            self.track(self._protocol.loop.create_task(self._protocol.write_later(self, response)))
+        else:
+            self._protocol.write(self, response)
+
+    def track(self, task: "asyncio.Task[None]") -> None:
+        """Have the server wait for this task when it stops."""
+        self._protocol.tasks.add(task)
+        task.add_done_callback(self._protocol.tasks.discard)
 
     @property
     def message_event(self) -> "Exchange":

@@ -1,5 +1,5 @@
 """Operations executed by plans, a level at a time."""
 
-from schema.compiled.executor import CompiledExecutor
+from schema.compiled.executor import CompiledExecutor, RowAsked
 
-__all__ = ["CompiledExecutor"]
+__all__ = ["CompiledExecutor", "RowAsked"]

@@ -41,7 +41,8 @@ class Operation:
         self.bytes = PLAN_BYTES + CHARACTER_BYTES * (len(document.loc.source.body) if document.loc else 10_000)
         # what graphql-core would find out for each call
         signatures: list[Any] = [get_variable_signature(schema, found) for found in node.variable_definitions or ()]
-        self._signatures = [(found, is_leaf_type(get_nullable_type(found.type))) for found in signatures]
+        self._signatures = [(found, _leaf(found.type)) for found in signatures]
+        self.takes_leaves = all(leaf is not None for _, leaf in self._signatures)
         self._turned_away = 0
         self._switches = sorted(set(_switches([node, *fragments])))
 
@@ -51,9 +52,14 @@ class Operation:
         for signature, leaf in self._signatures:
             sent = variables.get(signature.name, Undefined)
             values.sources[signature.name] = VariableValueSource(signature, sent)
-            if not leaf and input_is_nested_too_deeply(sent, signature.type):
+            if leaf is None and input_is_nested_too_deeply(sent, signature.type):
                 return None
-            value = coerce_default_value(signature) if sent is Undefined else coerce_input_value(sent, signature.type)
+            if sent is Undefined:
+                value = coerce_default_value(signature)
+            elif leaf is None or sent is None:
+                value = coerce_input_value(sent, signature.type)
+            else:
+                value = _coerce_leaf(leaf, sent)
             if value is not Undefined:
                 values.coerced[signature.name] = value
             elif sent is not Undefined or is_non_null_type(signature.type):
@@ -112,6 +118,20 @@ class Operations:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+def _leaf(kind: Any) -> Any:
+    """Return the scalar or enum that a type is, nullable or not, or None."""
+    inner = get_nullable_type(kind)
+    return inner if is_leaf_type(inner) else None
+
+
+def _coerce_leaf(leaf: Any, sent: Any) -> Any:
+    """Coerce as `coerce_input_value` comes to do it for a leaf, without asking for every other kind first."""
+    try:
+        return leaf.coerce_input_value(sent)
+    except Exception:  # noqa: BLE001 (whatever it is, the reference meets it too and says it)
+        return Undefined
 
 
 def _switches(nodes: list[Any]) -> Iterator[str]:

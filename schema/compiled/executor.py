@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 from graphql import DocumentNode, ExecutionResult
@@ -11,12 +11,33 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from domain.errors import Timeout, Unavailable
+from domain.coalesce import Coalesced
+from domain.errors import DomainError, Timeout, Unavailable
 from schema.compiled.cache import Operation, Operations
 from schema.compiled.complete import value
-from schema.compiled.plan import Plan, Planner, PlanRoot
+from schema.compiled.plan import Plan, Planner, PlanRoot, Root
 
 PATIENCE_SECONDS = 1.0
+
+
+class RowAsked(NamedTuple):
+    """A query for one row by its id, with a plan that is kept and its variables."""
+
+    plan: Plan
+    root: Root
+    values: VariableValues
+
+    def reading(self, context: Any) -> "tuple[Coalesced[int, bytes], int] | None":
+        """Return what reads such rows for this caller and the row's id, or None where the plan has to be run."""
+        try:
+            return None if self.plan.rests(context) else self.root.statement.reading(context, self.values)
+        except DomainError:
+            return None  # whoever runs the plan says what is wrong
+
+    def answered(self, context: Any, row: Any) -> dict[str, Any]:
+        """Return the data of the query with this row in it."""
+        self.plan.note(context, None)
+        return {**self.plan.keys, self.root.key: row}
 
 
 class CompiledExecutor:
@@ -49,16 +70,28 @@ class CompiledExecutor:
         hide_suggestions: bool,
     ) -> ExecutionResult:
         """Run the operation by its plan, or from the start by the reference."""
-        refer = partial(
-            self._reference, schema, document, operation_name, variables, context, hide_suggestions=hide_suggestions
-        )
         plan, values = self._find(document, operation_name, variables) if schema is self._schema else (None, None)
-        if plan is None or values is None or plan.rests(context):
-            return await refer()
-        if plan.mutation:
-            return await refer(executor_class=plan.mutation)
-        data = await _attempt(plan, context, plan.query(context, values))
-        return await refer() if data is None else ExecutionResult(data, None)
+        executor_class = None
+        if plan is not None and values is not None and not plan.rests(context):
+            executor_class = plan.mutation
+            data = None if executor_class else await _attempt(plan, context, plan.query(context, values))
+            if data is not None:
+                return ExecutionResult(data, None)
+        given = {} if executor_class is None else {"executor_class": executor_class}
+        return await self._reference(
+            schema, document, operation_name, variables, context, hide_suggestions=hide_suggestions, **given
+        )
+
+    def row_asked(self, document: DocumentNode, name: str | None, variables: dict[str, Any]) -> RowAsked | None:
+        """Return what a valid query asks where that is one row by its id and has been planned, or None."""
+        operation = self._operations.find(document, name)
+        values = operation.coerce(variables) if operation and operation.takes_leaves else None
+        if operation is None or values is None:
+            return None
+        found, _ = operation.plans.get(operation.variant(values), (None, 0))
+        if found is None or len(found.roots) != 1 or not hasattr(found.roots[0].statement, "reading"):
+            return None
+        return RowAsked(found, found.roots[0], values)
 
     def _find(
         self, document: DocumentNode, name: str | None, variables: dict[str, Any]

@@ -78,15 +78,10 @@ class Plan:
     async def query(self, context: Any, values: VariableValues) -> dict[str, Any]:
         """Return the data of a query; any exception means that the reference has to execute it."""
         data: dict[str, Any] = dict(self.keys)
-
-        async def answer(root: Root) -> None:
-            if root.statement is not None:
-                data[root.key] = await root.statement.run(context, root.given, values)
-            if data[root.key] is None:
-                found = await root.answer(context, root.given(values))
-                data[root.key] = await complete.value(root.column, context, values, found)
-
-        await complete.together([answer(root) for root in self.roots])
+        if len(self.roots) == 1:
+            await _answer(self.roots[0], context, values, data)
+        else:
+            await complete.together([_answer(root, context, values, data) for root in self.roots])
         return data
 
     def rests(self, context: Any) -> bool:
@@ -106,6 +101,14 @@ class Plan:
         elif self._falls:
             self._falls.pop(None, None)
             self._falls.pop(context.viewer.principal, None)
+
+
+async def _answer(root: Root, context: Any, values: VariableValues, data: dict[str, Any]) -> None:
+    if root.statement is not None:
+        data[root.key] = await root.statement.run(context, root.given, values)
+    if data[root.key] is None:
+        found = await root.answer(context, root.given(values))
+        data[root.key] = await complete.value(root.column, context, values, found)
 
 
 class Planner:

@@ -1,6 +1,6 @@
 """Root fields answered by one statement: a row by its id, and a page of a list."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import count
 from typing import Any
@@ -98,7 +98,10 @@ class _Root:
         if digest is None or context.scope.breadth > MAX_BREADTH:
             return None
         key = (self._number, context.scope.digest, context.max_page, shape, digest)
+        kept = self._kept.get(key)
+        return self._built(key, build) if kept is None else kept
 
+    def _built(self, key: Hashable, build: Callable[[], Statement]) -> Statement | None:
         def built() -> Statement | None:
             try:
                 made = build()
@@ -131,17 +134,24 @@ class OneRow(_Root):
 
     async def run(self, context: Any, given: Given, variables: VariableValues) -> orjson.Fragment | None:
         """Return the row as JSON, or None where there is none to be written."""
-        direct = context.services.database.direct
-        if direct is None:
+        reading = self.reading(context, variables)
+        if reading is None:
+            return None
+        reads, number = reading
+        try:
+            found = await reads.load(number)
+        except asyncpg.DataError:
+            return None  # a value that PostgreSQL writes otherwise
+        return None if found is None else orjson.Fragment(found)
+
+    def reading(self, context: Any, variables: VariableValues) -> tuple[Coalesced[int, bytes], int] | None:
+        """Return what reads such rows with the caller's rights, and the id; raise DomainError for who may read none."""
+        if context.services.database.direct is None:
             return None
         statement = self._find(context, variables, None, lambda: self._statement(context, variables))
         if statement is None or statement.reads is None:
             return None
-        try:
-            found = await statement.reads.load(self._metadata["own_id"](self._changed(variables)))
-        except asyncpg.DataError:
-            return None  # a value that PostgreSQL writes otherwise
-        return None if found is None else orjson.Fragment(found)
+        return statement.reads, self._metadata["own_id"](self._changed(variables))
 
     def _statement(self, context: Any, variables: VariableValues) -> Statement:
         rows = self._metadata["select"](context.scope)

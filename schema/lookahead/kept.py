@@ -36,8 +36,15 @@ class Kept:
         self._asked: Lru[Hashable, int] = Lru(ASKED)
         self._budget, self._at = COMPILE_BURST, time.monotonic()
 
+    def get(self, key: Hashable) -> Statement | None:
+        """Return the statement of a key where one is there, and count it as used."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
     def find(self, key: Hashable, build: Callable[[], Statement | None]) -> Statement | None:
-        """Return the statement of a key, or None where there is none (yet)."""
+        """Return the statement of a key, built where it is worth it, or None where there is none (yet)."""
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]

@@ -45,6 +45,10 @@ class Documents:
         self._bytes = 0
         self._kept: OrderedDict[str, Prepared] = OrderedDict()
 
+    def find(self, text: str) -> Prepared | None:
+        """Return a document that was found valid before, or None."""
+        return self._kept.get(text)
+
     def load(self, text: str) -> Prepared:
         """Return the document, parsed and measured; raise GraphQLSyntaxError, TooComplex or BadInput."""
         found = self._kept.get(text)

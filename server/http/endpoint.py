@@ -20,6 +20,7 @@ from server.http.request import ClientGone, HttpRefusal, Receive, Request, Scope
 from server.http.response import Outcome, Response, of_context_failure, of_outcome, of_refusal
 from server.http.sockets import SocketEndpoint, SocketOptions
 from server.http.throttle import Rate, Throttle
+from server.http.together import Alike, Together, Ways
 from server.http.watchdog import Guard, Watchdog
 
 MakeContext = Callable[[Request], Awaitable[Any]]
@@ -76,10 +77,14 @@ class GraphQLEndpoint:
         *,
         make_context: MakeContext,
         describe_caller: DescribeCaller = by_address,
+        alike: Alike | None = None,
         options: Options | None = None,
         log: Log | None = None,
     ) -> None:
-        """Raise ValueError for a schema or for options this endpoint could not hold."""
+        """Raise ValueError for a schema or for options this endpoint could not hold.
+
+        `alike` says the same of requests whose context would be the same; without it, each has its own.
+        """
         check_supported(schema)
         self._options = options or Options()
         if self._options.rate.maximum < self._options.limits.cost:
@@ -99,6 +104,8 @@ class GraphQLEndpoint:
             log=self._log,
             execute=executor_of(schema, self._options.executor, self._options.plan_bytes),
         )
+        ways = Ways(make_context, describe_caller, self._log_request, self._too_late)
+        self.together = Together(self._pipeline, self._watchdog, ways, alike) if alike else None
         self._sockets = SocketEndpoint(
             self._pipeline,
             make_context=make_context,
@@ -157,6 +164,8 @@ class GraphQLEndpoint:
             return of_outcome(Outcome([mask_one(error, self._log)]), media)
 
     async def _params(self, request: Request, receive: Receive) -> Params:
+        if request.params is not None:
+            return request.params  # type: ignore[no-any-return]
         if request.method == "GET":
             return from_query_string(request, self._options.max_body)
         if not request.received:
@@ -178,12 +187,13 @@ class GraphQLEndpoint:
             return of_context_failure(mask_one(error, self._log), media)
         started = time.perf_counter()
         outcome = await self._pipeline.run(params, caller, context, queries_only=request.method == "GET")
-        if self._options.log_requests:
-            self._log_request(params, caller, outcome, time.perf_counter() - started)
+        self._log_request(params, caller, outcome, time.perf_counter() - started)
         return of_outcome(outcome, media)
 
     def _log_request(self, params: Params, caller: Caller, outcome: Outcome, seconds: float) -> None:
         """Write who asked for what and what came of it, without a variable or an address."""
+        if not self._options.log_requests:
+            return
         self._write(
             event="graphql_request",
             endpoint=self._options.name,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -10,6 +9,7 @@ import strawberry
 from graphql import ExecutionResult, GraphQLError, GraphQLSyntaxError, OperationType
 
 from domain.errors import BadInput, DomainError
+from schema.compiled import CompiledExecutor, RowAsked
 from schema.errors import ErrorCode, Log, mask, mask_one
 from schema.gate import Limits, Measure, TooComplex
 from server.http.documents import Documents, Prepared
@@ -20,13 +20,13 @@ from server.http.response import CostReport, Outcome, count_fields
 from server.http.streams import Stream, open_stream
 from server.http.throttle import Throttle, Throttled
 
+_UNMEASURED = Measure()
 _QUERIES = frozenset({OperationType.QUERY})
 _ANSWERED = frozenset({OperationType.QUERY, OperationType.MUTATION})
 _ALL = frozenset(OperationType)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks, as far as limits go; `key` names the bucket, None of the limits means the endpoint's."""
 
     key: str
@@ -53,7 +53,9 @@ class Execute(Protocol):
         """Run it."""
 
 
-class _Admitted(NamedTuple):
+class Admitted(NamedTuple):
+    """An operation that may run, and what it is charged."""
+
     prepared: Prepared
     measure: Measure
     hide_suggestions: bool
@@ -86,17 +88,18 @@ class Pipeline:
         self._introspection = introspection
         self._log = log
         self._execute = execute
+        self._row_asked = execute.row_asked if isinstance(execute, CompiledExecutor) else None
 
     async def run(self, params: Params, caller: Caller, context: Any, *, queries_only: bool) -> Outcome:
         """Run one operation; every refusal is an outcome too, except HttpRefusal 405 for a mutation by GET."""
-        admitted = self._admit(params, caller, _QUERIES if queries_only else _ANSWERED)
+        admitted = self.admit(params, caller, _QUERIES if queries_only else _ANSWERED)
         if isinstance(admitted, Outcome):
             return admitted
         return await self._run(admitted, params, caller, context)
 
     async def open(self, params: Params, caller: Caller, context: Any) -> Outcome | Subscription:
         """Run one operation, or begin it where it is a subscription; every refusal is an outcome too."""
-        admitted = self._admit(params, caller, _ALL)
+        admitted = self.admit(params, caller, _ALL)
         if isinstance(admitted, Outcome):
             return admitted
         operation = admitted.prepared.gate.operation(params.operation_name)
@@ -117,12 +120,12 @@ class Pipeline:
         measure = subscription.measure
         self._throttle.spend(caller.key, max(measure.cost, 1) * len(rows))
         results = await asyncio.gather(*(subscription.stream.answer(row, context) for row in rows))
-        return [self._finished(result, caller, measure) for result in results]
+        return [self.finished(result, caller, measure) for result in results]
 
-    def _admit(self, params: Params, caller: Caller, allowed: frozenset[OperationType]) -> _Admitted | Outcome:
+    def admit(self, params: Params, caller: Caller, allowed: frozenset[OperationType] = _QUERIES) -> Admitted | Outcome:
         """Let an operation through the gate, the bucket and the spec's rules, or say why not."""
         introspection = self._introspection or caller.introspection
-        measure = Measure()
+        measure = _UNMEASURED
         try:
             prepared = self._documents.load(params.query)
             measure = prepared.gate.measure(
@@ -139,9 +142,9 @@ class Pipeline:
         errors = self._documents.validate(prepared, hide_suggestions=not introspection)
         if errors:
             return Outcome(mask(errors, self._log), cost=self._report(caller, measure, 0))
-        return _Admitted(prepared, measure, hide_suggestions=not introspection)
+        return Admitted(prepared, measure, hide_suggestions=not introspection)
 
-    async def _run(self, admitted: _Admitted, params: Params, caller: Caller, context: Any) -> Outcome:
+    async def _run(self, admitted: Admitted, params: Params, caller: Caller, context: Any) -> Outcome:
         result = await self._execute(
             self._schema,
             admitted.prepared.document,
@@ -150,9 +153,9 @@ class Pipeline:
             context,
             hide_suggestions=admitted.hide_suggestions,
         )
-        return self._finished(result, caller, admitted.measure)
+        return self.finished(result, caller, admitted.measure)
 
-    async def _begin(self, admitted: _Admitted, params: Params, context: Any) -> Stream | ExecutionResult:
+    async def _begin(self, admitted: Admitted, params: Params, context: Any) -> Stream | ExecutionResult:
         return await open_stream(
             self._schema,
             admitted.prepared.document,
@@ -162,6 +165,13 @@ class Pipeline:
             hide_suggestions=admitted.hide_suggestions,
         )
 
+    def row_asked(self, params: Params) -> RowAsked | None:
+        """Return what an operation that was answered before asks, where that is one row by its id; charge nothing."""
+        prepared = self._documents.find(params.query) if self._row_asked is not None else None
+        if prepared is None or self._row_asked is None:
+            return None
+        return self._row_asked(prepared.document, params.operation_name, params.variables)
+
     def _refused(self, error: GraphQLSyntaxError | DomainError, caller: Caller, measure: Measure) -> Outcome:
         if isinstance(error, GraphQLSyntaxError):
             return Outcome(mask([error], self._log), cost=self._report(caller, measure, 0))
@@ -169,7 +179,8 @@ class Pipeline:
         retry_after = error.retry_after if isinstance(error, Throttled) else None
         return Outcome([mask_one(error, self._log)], cost=self._report(caller, measure, 0), retry_after=retry_after)
 
-    def _finished(self, result: ExecutionResult, caller: Caller, measure: Measure) -> Outcome:
+    def finished(self, result: ExecutionResult, caller: Caller, measure: Measure) -> Outcome:
+        """Make the outcome of what ran, and give back the points it did not need."""
         errors = mask(result.errors, self._log) if result.errors else []
         if errors and (_is_request_error(result.errors or []) or _is_unauthenticated(result.data, errors)):
             return Outcome(errors, cost=self._report(caller, measure, 0))
@@ -178,9 +189,9 @@ class Pipeline:
         except TypeError as error:
             return Outcome([mask_one(error, self._log)], cost=self._report(caller, measure, 0))
         actual = count_fields(data)
-        if actual < measure.cost:
-            self._throttle.refund(caller.key, measure.cost - max(actual, 1))
-        return Outcome(errors, data, self._report(caller, measure, actual))
+        back = max(measure.cost - max(actual, 1), 0)
+        left, rate = self._throttle.refund(caller.key, back), self._throttle.rate
+        return Outcome(errors, data, CostReport(measure.cost, actual, rate.maximum, left, rate.restore))
 
     def _report(self, caller: Caller, measure: Measure, actual: int) -> CostReport:
         rate = self._throttle.rate

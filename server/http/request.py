@@ -1,6 +1,6 @@
 """The request as the endpoint and `make_context` see it, and the reading of its body under a limit."""
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -27,12 +27,12 @@ class Request:
     """One HTTP request; `headers` by lower-case name, `body` the raw bytes, for signatures over them.
 
     `client` is the peer's address, an empty string where the server does not tell; `received` says that the body is
-    whole.
+    whole, and `params` what was read from it already.
     """
 
-    __slots__ = ("body", "client", "headers", "method", "path", "query_string", "received")
+    __slots__ = ("body", "client", "headers", "method", "params", "path", "query_string", "received")
 
-    def __init__(self, method: str, path: str, headers: dict[str, str], *, client: str, query: bytes = b"") -> None:
+    def __init__(self, method: str, path: str, headers: Mapping[str, str], *, client: str, query: bytes = b"") -> None:
         self.method = method
         self.path = path
         self.headers = headers
@@ -40,6 +40,7 @@ class Request:
         self.query_string = query
         self.body = b""
         self.received = False
+        self.params: Any = None
 
     @classmethod
     def of_scope(cls, scope: Scope) -> "Request":

@@ -42,11 +42,12 @@ class Throttle:
             raise Throttled(max(1, math.ceil((points - bucket.level) / self.rate.restore)))
         bucket.level -= points
 
-    def refund(self, key: str, points: int) -> None:
-        """Give back what the answer turned out not to need."""
+    def refund(self, key: str, points: int) -> int:
+        """Give back what the answer turned out not to need, and return how many points are left."""
         bucket = self._bucket(key)
         self._fill(bucket)
         bucket.level = min(bucket.level + points, float(self.rate.maximum))
+        return int(bucket.level)
 
     def available(self, key: str) -> int:
         """Return how many points are left."""

@@ -164,9 +164,10 @@ async def test_the_lines_of_requests_that_end_together_are_written_together_and_
     for number in range(3):
         lines(event="graphql_request", caller=f"staff:{number}", errors=[])
     assert written == []
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
     lines(event="graphql_request", caller="staff:9", errors=["FORBIDDEN"])
-    await asyncio.sleep(0)
+    lines.flush()
+    await asyncio.sleep(0.05)
 
     found = [[json.loads(line) for line in block.splitlines()] for block in written]
     assert [[line["caller"] for line in block] for block in found] == [["staff:0", "staff:1", "staff:2"], ["staff:9"]]

@@ -29,7 +29,7 @@ class Session:
     def sign_in(self, authorization: str | None) -> None:
         """Take the token of the first message, or else that of the handshake; raise Unauthenticated without either."""
         if authorization is not None:
-            self._request.headers["authorization"] = authorization
+            self._request.headers = {**self._request.headers, "authorization": authorization}
         if "authorization" not in self._request.headers:
             raise Unauthenticated
 
