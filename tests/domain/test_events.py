@@ -298,7 +298,7 @@ async def test_what_fails_half_way_leaves_nothing_behind(world: World, monkeypat
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr("domain.events.ingest.announce", fail)
+        patch.setattr("domain.events.ingest.storing.announce", fail)
         with pytest.raises(RuntimeError):
             await send(world, event("follow", fan="stranger", event_id="e"))
 
