@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import orjson
 from domain.privacy.erasing import Erased
 
 
-class BadLine(ValueError):
-    """A line that names nobody; the message says which."""
+@dataclass(frozen=True)
+class BadLine:
+    """A line, or the beginning of one, that names nobody: what a crash left of an erasure that was not committed."""
+
+    number: int
 
 
 class ErasureFile:
@@ -27,8 +31,10 @@ class ErasureFile:
 
     def _append(self, line: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
+            if _is_torn(descriptor):
+                line = b"\n" + line
             while line:
                 line = line[os.write(descriptor, line) :]
             os.fsync(descriptor)
@@ -36,22 +42,36 @@ class ErasureFile:
             os.close(descriptor)
 
 
+def _is_torn(descriptor: int) -> bool:
+    """Tell whether the file ends within a line, which a crash or a full disk cut short."""
+    size = os.fstat(descriptor).st_size
+    return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+
+
 def written(erased: Erased) -> bytes:
     """Return the line of one erasure."""
     return orjson.dumps(erased, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Erased]:
-    """Yield the erasures of a list. Raises BadLine for a line that is none; one cut short by a crash is the last."""
+def read(lines: Iterable[bytes]) -> Iterator[Erased | BadLine]:
+    """Yield the erasures of a list, and a BadLine where something is none: it must not hide those after it."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            yield _erased(orjson.loads(line))
-        except (ValueError, TypeError, KeyError) as error:
-            if not line.endswith(b"\n"):
-                return
-            raise BadLine(f"line {number} is no erasure") from error
+        erased = _parsed(line)
+        if erased is None:
+            yield BadLine(number)
+            # a line that was cut short has the next one behind it, where one was written before that was seen to
+            erased = _parsed(line[line.rfind(b"{") :])
+        if erased is not None:
+            yield erased
+
+
+def _parsed(line: bytes) -> Erased | None:
+    try:
+        return _erased(orjson.loads(line))
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _erased(said: dict[str, Any]) -> Erased:

@@ -1,7 +1,7 @@
 """Who was erased: the list, and erasing them again after a backup was restored."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -60,11 +60,23 @@ def _lists(files: list[Path]) -> Iterator[Erased]:
     for file in files:
         try:
             with file.open("rb") as lines:
-                yield from read(lines)
-        except BadLine as error:
-            raise CommandError(f"{file}: {error}") from error
+                yield from _said(file, lines)
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}") from error
+
+
+def _said(file: Path, lines: Iterable[bytes]) -> Iterator[Erased]:
+    """Yield the erasures of a file and say which lines are none. Raises CommandError for a file that holds none."""
+    bad = good = 0
+    for found in read(lines):
+        if isinstance(found, BadLine):
+            bad += 1
+            console.print(f"[yellow]{file}: line {found.number} is no erasure, or a torn one, and was left out.")
+        else:
+            good += 1
+            yield found
+    if bad and not good:
+        raise CommandError(f"{file}: there is no erasure in it")
 
 
 async def _unfinished(session: AsyncSession) -> int:

@@ -16,6 +16,7 @@ from domain.orders.rules import IdentityInput, OrderInput
 from domain.orders.service import OrderBatch, record_orders
 from domain.persons.models import Identity, IdentityKind
 from domain.privacy import erasing
+from domain.privacy.erasing import Erased
 from domain.tables import metadata, table_of
 from domain.tenancy.models import Brand
 from graph.driver import Graph
@@ -356,6 +357,7 @@ async def test_the_list_is_written_before_it_is_done_and_names_no_data(
 
     with plain_settings.erasure_file.open("rb") as lines:
         (erased,) = read(lines)
+    assert isinstance(erased, Erased)
     assert (erased.brand_id, erased.fans) == (client.world.nodes["g1/b1"], [client.world.fans[ME]])
     assert len(erased.persons) == 1
     assert oct(plain_settings.erasure_file.stat().st_mode & 0o777) == "0o600"

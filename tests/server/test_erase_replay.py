@@ -1,13 +1,17 @@
 """After a restored backup who was erased is erased again, and nobody else."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from domain.database import Database
-from server.commands.erase import _list, _replay
+from domain.privacy.erasing import Erased
+from server.commands.erase import _list, _lists, _replay
 from server.commands.settings import CommandError
+from server.erasures import ErasureFile, read, written
 from server.settings import Settings
 from tests.api.test_erase_me import ERASE, ME, OTHER, contents, hold_something, naming
 from tests.api.test_export_my_data import work
@@ -62,18 +66,37 @@ async def test_who_got_the_number_of_an_erased_fan_stays(client: Client, here: S
     assert (await client.data(OTHER, "{ me { nickname } }"))["me"]["nickname"] == f"粉丝 {OTHER}"
 
 
-async def test_a_list_cut_short_by_a_crash_is_read_and_one_that_is_none_is_refused(
-    client: Client, here: Settings, tmp_path: Path
-) -> None:
-    await client.data(ME, ERASE)
-    await work(client.world)
-    text = here.erasure_file.read_bytes()
-    cut, wrong = tmp_path / "cut", tmp_path / "wrong"
-    cut.write_bytes(text + text[:20])
-    wrong.write_bytes(b"nobody\n" + text)
+async def test_a_file_that_is_no_list_is_refused(client: Client, here: Settings, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_bytes(b"nobody\nat all\n")
 
-    assert await _replay(here, [cut]) == 0
-    with pytest.raises(CommandError, match="line 1 is no erasure"):
+    with pytest.raises(CommandError, match="there is no erasure in it"):
         await _replay(here, [wrong])
     with pytest.raises(CommandError, match="No such file"):
         await _replay(here, [tmp_path / "nowhere"])
+
+
+FIRST, SECOND = (Erased(1, 2, [fan], [str(UUID(int=fan))], datetime(2026, 1, fan, tzinfo=UTC)) for fan in (3, 4))
+
+
+@pytest.mark.parametrize("before", [b"", written(FIRST)], ids=["first", "later"])
+@pytest.mark.parametrize("torn", [written(FIRST)[:20], written(FIRST)[:-1], b"\x00\xff"], ids=["cut", "whole", "trash"])
+async def test_a_torn_line_hides_none_after_it(tmp_path: Path, before: bytes, torn: bytes) -> None:
+    file = tmp_path / "list"
+    file.write_bytes(before + torn)
+
+    await ErasureFile(file).add(SECOND)
+
+    with file.open("rb") as lines:
+        found = list(read(lines))
+    assert found[-1] == SECOND
+    assert [one for one in found if one == FIRST] == [FIRST] * (bool(before) + torn.endswith(b"}"))
+
+
+def test_a_line_glued_to_a_torn_one_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    # as lists were written before a torn line was seen to
+    file = tmp_path / "list"
+    file.write_bytes(written(FIRST)[:30] + written(SECOND) + b"nobody\n" + written(FIRST))
+
+    assert list(_lists([file])) == [SECOND, FIRST]
+    assert " ".join(capsys.readouterr().out.split()).count("is no erasure") == 2
