@@ -76,7 +76,11 @@ class EventContent:
 
     name: str = said("What was done: a name that is built in, or one the brand has defined.")
     occurred_at: datetime | None = said("When; without it, when it is received.", None)
-    event_id: str | None = said("Your own id of it, at most 128 characters: sent again, it counts once.", None)
+    event_id: str | None = said(
+        "Your own id of it, at most 128 characters: sent again, it counts once. All servers of a brand share one space "
+        "of ids, so begin yours with the name of the system; a fan's are their own.",
+        None,
+    )
     account_id: ChannelAccountId | None = said("The channel account it happened in.", None)
     content: str | None = said("The content it was about: an article, a page.", None)
     product: str | None = said("The product it was about.", None)

@@ -43,7 +43,10 @@ class FanFilter:
     )
     phone: str | None = said("The fan with this phone, however it is written. Needs fan:read_personal.", None)
     identity: IdentityInput | None = said(
-        "The fans of the person with this identity; a phone has a field of its own. Needs fan:read_personal.", None
+        "The fan with this identity, at a brand that was told of it, and an openid at one of the brand's own channel "
+        "accounts; for who may link brands, the person's fans in all of them. A phone has a field of its own. Needs "
+        "fan:read_personal.",
+        None,
     )
     gender: Gender | None = said("Fans of this gender.", None)
     birthday: DateRange | None = said("When they were born. Needs fan:read_personal.", None)

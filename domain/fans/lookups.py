@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy import ColumnElement, and_, false, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
+from domain.access.rules import Node
 from domain.attributes.filters import FIELD, check_attribute
 from domain.attributes.queries import attributes_by_id
 from domain.errors import BadInput
@@ -14,12 +15,16 @@ from domain.fans.filters import PERSONAL, TAGS, FanFilter, Found, also, every
 from domain.fans.models import Fan
 from domain.orders.rules import IdentityInput
 from domain.persons.models import Identity, IdentityKind
+from domain.persons.naming import find_hash
+from domain.persons.queries import LINK
 from domain.persons.service import IdentityRef
+from domain.persons.told import told
+from domain.reads import grouped
 from domain.scope import Scope
 from domain.tables import table_of
 from domain.tags.models import Tag
 from domain.tenancy.models import Brand
-from domain.vault import GroupVault, Vault, normalise, normalise_phone
+from domain.vault import GroupVault, Vault, normalise_phone
 
 fans, brands, tags, identities = table_of(Fan), table_of(Brand), table_of(Tag), table_of(Identity)
 
@@ -83,21 +88,24 @@ def _of_phone(scope: Scope, places: list[tuple[GroupVault, int]], phone: str) ->
 
 
 def _of_identity(scope: Scope, places: list[tuple[GroupVault, int]], wanted: IdentityInput) -> ColumnElement[bool]:
+    """Build the condition that finds the fans of an identity (T29).
+
+    Who may link brands finds the person's fans in all of them. Anybody else finds the fan of a brand that was told of
+    the identity itself: else an answer would say that the fan is known to another brand, and by what.
+    """
     if wanted.kind is IdentityKind.PHONE:
         raise BadInput("A phone is filtered by the field phone.", field=("filter", "identity", "kind"))
     ref = IdentityRef(wanted.kind, wanted.value, wanted.issuer)
-    groups = {keys.group_id: keys for keys, _ in places}
-    if not groups:
-        return false()
-    person = select(identities.c.person_id).where(or_(*_people(groups, ref)))
-    return and_(fans.c.person_id.in_(person), also(scope, permission=PERSONAL))
+    arms = list(_people(scope, places, ref))
+    return and_(or_(*arms), also(scope, permission=PERSONAL)) if arms else false()
 
 
-def _people(groups: dict[int, GroupVault], ref: IdentityRef) -> Iterator[ColumnElement[Any]]:
-    for group_id, keys in groups.items():
-        yield and_(
-            identities.c.group_id == group_id,
-            identities.c.kind == ref.kind.value,
-            identities.c.issuer == ref.issuer,
-            identities.c.value_hash == keys.find_hash(normalise(ref.kind, ref.value), ref.space()),
-        )
+def _people(scope: Scope, places: list[tuple[GroupVault, int]], ref: IdentityRef) -> Iterator[ColumnElement[Any]]:
+    for group_id, found in grouped(places, lambda place: place[0].group_id).items():
+        value_hash = find_hash(found[0][0], ref)
+        if scope.holds(LINK, Node(group_id)):
+            same = (identities.c.group_id == group_id, identities.c.value_hash == value_hash)
+            yield fans.c.person_id.in_(select(identities.c.person_id).where(*same))
+        else:
+            brand_ids = [brand_id for _, brand_id in found]
+            yield tuple_(fans.c.person_id, fans.c.brand_id).in_(told(value_hash, group_id, ref.kind, brand_ids))

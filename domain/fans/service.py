@@ -74,7 +74,8 @@ async def resolve_fans(
     An identity that leads to nobody, such as a blocked value, is left out.
     """
     keys = await vault.of_group(session, brand.group_id)
-    found = await resolve(session, keys, [new.claim() for new in wanted], principal=principal)
+    claims = [new.claim() for new in wanted]
+    found = await resolve(session, keys, claims, principal=principal, brand_id=brand.id)
     people = {new.identity: person for new, person in zip(wanted, found, strict=True) if person is not None}
     new_of = {people[new.identity]: new for new in wanted if new.identity in people}
     known = await fans_of_persons(session, keys, brand, new_of, new_of.__getitem__)

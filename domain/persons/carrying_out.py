@@ -21,11 +21,12 @@ persons, identities, conflicts = table_of(Person), table_of(Identity), table_of(
 
 
 async def carry_out(
-    session: AsyncSession, keys: GroupVault, plan: Plan, batch: Batch, *, principal: str
+    session: AsyncSession, keys: GroupVault, plan: Plan, batch: Batch, *, principal: str, brand_id: int | None
 ) -> list[int | None] | None:
     """Do what the plan says and return the person of each claim; None where another was faster with an identity."""
     ids = await _make_persons(session, keys.group_id, plan.made)
-    if not await _attach(session, keys, batch, [(named, ids.get(to, to)) for named, to in plan.attach]):
+    attached = [(named, ids.get(to, to)) for named, to in plan.attach]
+    if not await _attach(session, keys, batch, attached, brand_id):
         return None
     await _prove(session, plan.prove)
     await _hand_over(session, keys.group_id, principal, [(i, was, ids.get(to, to)) for i, was, to in plan.hand_over])
@@ -58,7 +59,13 @@ async def _make_persons(session: AsyncSession, group_id: int, made: Sequence[int
     )
 
 
-async def _attach(session: AsyncSession, keys: GroupVault, batch: Batch, attached: Sequence[tuple[Named, int]]) -> bool:
+async def _attach(
+    session: AsyncSession,
+    keys: GroupVault,
+    batch: Batch,
+    attached: Sequence[tuple[Named, int]],
+    brand_id: int | None,
+) -> bool:
     """Write the identities nobody held; False where somebody holds one of them by now."""
     if not attached:
         return True
@@ -72,6 +79,7 @@ async def _attach(session: AsyncSession, keys: GroupVault, batch: Batch, attache
             "value_hash": named.key,
             "value_cipher": keys.seal(_value(batch, named), "identities.value"),
             "verified_at": now if named.verified else None,
+            "first_brand_id": brand_id,
             "created_at": now,
         }
         # in one order for all, so that two transactions wait for each other and do not deadlock

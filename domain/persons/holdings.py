@@ -56,14 +56,17 @@ class Holdings:
 
     async def known(self, hashes: Collection[bytes], *, lock: bool) -> dict[bytes, Held]:
         """Return who holds each of the hashes. Locked, none of them is merged away before the transaction ends."""
-        columns = (identities.c.value_hash, identities.c.id, identities.c.person_id, identities.c.verified_at)
+        columns = [identities.c[name] for name in ("value_hash", "id", "person_id", "verified_at", "first_brand_id")]
         named = among(self._session, identities.c.value_hash, hashes)
         statement = select(*columns).where(identities.c.group_id == self._group_id, named)
         if lock and not is_sqlite(self._session):
             statement = statement.join(persons, persons.c.id == identities.c.person_id).order_by(persons.c.id)
             statement = statement.with_for_update(read=True, key_share=True, of=persons)
         rows = await self._session.execute(statement)
-        return {bytes(row.value_hash): Held(row.id, row.person_id, row.verified_at is not None) for row in rows}
+        return {
+            bytes(row.value_hash): Held(row.id, row.person_id, row.verified_at is not None, row.first_brand_id)
+            for row in rows
+        }
 
     async def load(self, wanted: Collection[int], *, lock: bool) -> None:
         """Read what makes the persons who they are, and who of them is kept apart; locked, nobody else attaches."""

@@ -3,7 +3,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, Uuid
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, Uuid
 from sqlalchemy import String as Text
 from sqlmodel import Field, SQLModel
 
@@ -38,7 +38,8 @@ class Person(SQLModel, table=True):
 class Identity(SQLModel, table=True):
     """A key that leads to one person of the group. The value is encrypted; the hash is keyed and holds kind and issuer.
 
-    `verified_at` says when a phone was proved to be the person's, for the first time.
+    `verified_at` says when a phone was proved to be the person's, for the first time. `first_brand_id` is the brand
+    that was told of it first; those that were told later are `IdentityBrand`s.
     """
 
     __tablename__ = "identities"
@@ -57,7 +58,19 @@ class Identity(SQLModel, table=True):
     value_hash: bytes = Field(sa_type=LargeBinary(32))
     value_cipher: bytes = Field(sa_type=LargeBinary)
     verified_at: datetime | None = moment(nullable=True)
+    first_brand_id: int | None = ref(nullable=True)
     created_at: datetime = moment(now=True)
+
+
+class IdentityBrand(SQLModel, table=True):
+    """That a brand was told of an identity which another was told of before: it may look for its fan by it."""
+
+    __tablename__ = "identity_brands"
+    identity_id: int = Field(
+        primary_key=True, sa_type=BigInt, sa_column_args=[ForeignKey("identities.id", ondelete="CASCADE")]
+    )
+    brand_id: int = Field(primary_key=True, sa_type=BigInt, sa_column_kwargs={"autoincrement": False})
+    group_id: int = ref()
 
 
 class BlockedIdentity(SQLModel, table=True):

@@ -19,6 +19,7 @@ from domain.persons.models import (
     PersonAlias,
     PersonMerge,
 )
+from domain.persons.told import forget_told
 from domain.privacy.subject import Erase, Erasing, Holding, Shown, Subject, deletes, shows
 from domain.tables import table_of
 from domain.tenancy.models import ChannelAccount
@@ -87,12 +88,13 @@ async def _erase_moves_of_person(session: AsyncSession, erasing: Erasing, limit:
 
 HOLDING = Holding(
     tables=(
-        *("persons", "identities", "person_aliases", "fan_aliases"),
+        *("persons", "identities", "identity_brands", "person_aliases", "fan_aliases"),
         *("identity_conflicts", "person_merges", "merge_moves"),
     ),
     sections={"identities": shows(_identities, (identities.c.id,), _identity)},
     erase=(
         erase_identities,
+        forget_told,
         deletes(moves, "gone_fan_id"),
         deletes(moves, "into_fan_id"),
         _erase_moves_of_person,

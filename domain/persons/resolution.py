@@ -11,6 +11,7 @@ from domain.persons.claims import Claim
 from domain.persons.holdings import Holdings
 from domain.persons.naming import Batch, read_batch
 from domain.persons.rules import Held, Plan, make_plan
+from domain.persons.told import note_told
 from domain.vault import GroupVault
 
 __all__ = ["Claim", "resolve"]
@@ -19,10 +20,16 @@ TRIES = 20
 
 
 async def resolve(
-    session: AsyncSession, keys: GroupVault, claims: Sequence[Claim], *, principal: str
+    session: AsyncSession,
+    keys: GroupVault,
+    claims: Sequence[Claim],
+    *,
+    principal: str,
+    brand_id: int | None = None,
 ) -> list[int | None]:
     """Return the person of each claim, in order; None for a claim that names nobody: nothing, or blocked values only.
 
+    `brand_id` is the brand that was told: it may look for its fans by these identities from then on.
     Makes, attaches and merges as `rules.plan` says, in the caller's transaction and a constant number of statements.
     Until that ends nobody merges the persons away. To be called once in a transaction, before anything is written that
     belongs to a fan. Raises Conflict where others were always faster.
@@ -30,7 +37,7 @@ async def resolve(
     batch = await read_batch(session, keys, claims)
     if not batch.values:
         return [None] * len(claims)
-    turn = _Turn(session, keys, batch, principal)
+    turn = _Turn(session, keys, batch, principal, brand_id)
     for _ in range(TRIES):
         # what was locked for a plan that cannot be carried out is let go with the savepoint
         savepoint = await session.begin_nested()
@@ -51,11 +58,14 @@ class _Turn:
     and one batch of a group at a time merges, so that nobody waits in a circle. SQLite has one writer and no locks.
     """
 
-    def __init__(self, session: AsyncSession, keys: GroupVault, batch: Batch, principal: str) -> None:
+    def __init__(
+        self, session: AsyncSession, keys: GroupVault, batch: Batch, principal: str, brand_id: int | None
+    ) -> None:
         self._session = session
         self._keys = keys
         self._batch = batch
         self._principal = principal
+        self._brand_id = brand_id
         self._only_writer = holdings.is_sqlite(session)
         self._must_be_alone = self._is_alone = False
 
@@ -68,7 +78,11 @@ class _Turn:
         if not self._only_writer and not plan.reshaped() <= locked:
             self._must_be_alone = True
             return None
-        return await carry_out(self._session, self._keys, plan, self._batch, principal=self._principal)
+        session, keys, brand_id = self._session, self._keys, self._brand_id
+        people = await carry_out(session, keys, plan, self._batch, principal=self._principal, brand_id=brand_id)
+        if people is not None and brand_id is not None:
+            await note_told(session, keys.group_id, brand_id, known.values())
+        return people
 
     async def wait(self) -> None:
         """Wait for the turn to merge, where the batch needs it. Nothing else is locked by then."""

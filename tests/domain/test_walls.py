@@ -27,6 +27,7 @@ pytestmark = pytest.mark.postgresql
 UNWALLED = {"outbox", "idempotency", "group_keys"}
 # what the world has none of, or has in one brand only
 EMPTY = {"channel_accounts", "fan_aliases", "event_definitions", "events", "event_keys", "event_counts", "follows"}
+EMPTY |= {"identity_brands"}
 EMPTY |= {"consents", "consent_records", "erasures", "attributes", "fan_attributes", "fan_changes", "fan_name_parts"}
 EMPTY |= {"hot_counts"}
 NODE_TABLES = {"groups": "Group", "brands": "Brand", "dealers": "Dealer", "stores": "Store", "tags": "Tag"}

@@ -45,11 +45,12 @@ class Named(NamedTuple):
 
 
 class Held(NamedTuple):
-    """An identity as it is stored: whose it is, and whether it was proved to be."""
+    """An identity as it is stored: whose it is, whether it was proved to be, and which brand was told of it first."""
 
     id: int
     person_id: int
     verified: bool
+    first_brand_id: int | None = None
 
 
 class Holding(NamedTuple):
