@@ -32,6 +32,7 @@ class Job(SQLModel, table=True):
     """A piece of long work. `progress` is where the next step goes on, written in the transaction of the last one.
 
     `claim` names who has it until `claimed_until`; a step of another is refused. `total` is null until it is known.
+    `attempts` and `waits` count the tries that failed, and those that found something not there, since the last step.
     """
 
     __tablename__ = "jobs"
@@ -58,6 +59,7 @@ class Job(SQLModel, table=True):
     done: int = Field(default=0, sa_type=BigInteger)
     total: int | None = Field(default=None, sa_type=BigInteger)
     attempts: int = Field(default=0)
+    waits: int = Field(default=0)
     error: str | None = Field(default=None, sa_type=String(200))
     next_at: datetime = moment(now=True)
     claim: UUID | None = Field(default=None, sa_type=Uuid)

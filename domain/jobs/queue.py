@@ -24,6 +24,7 @@ from domain.tables import table_of
 MAX_TRIES = 10
 FIRST_WAIT_SECONDS = 2.0
 LONGEST_WAIT = timedelta(minutes=5)
+MAX_WAITS = 300  # of at most five minutes: most of a day
 
 _SCOPE = system_scope("jobs")
 jobs = table_of(Job)
@@ -35,7 +36,7 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class Work:
-    """A claimed job. `attempts` counts claims since the last step that went well."""
+    """A claimed job. `attempts` counts claims since the last step that went well, `waits` those that had to wait."""
 
     id: int
     group_id: int
@@ -48,12 +49,14 @@ class Work:
     done: int
     total: int | None
     attempts: int
+    waits: int
     created_at: datetime
     claim: UUID
 
     def after(self, step: "Step") -> "Work":
         """Return the work as it stands after a step."""
-        return replace(self, progress=step.progress, done=self.done + step.done, total=step.total, attempts=0)
+        done = self.done + step.done
+        return replace(self, progress=step.progress, done=done, total=step.total, attempts=0, waits=0)
 
 
 @dataclass(frozen=True)
@@ -115,19 +118,30 @@ async def hold(session: AsyncSession, work: Work, *, lease_seconds: float) -> No
 async def advance(session: AsyncSession, work: Work, step: Step) -> None:
     """Write where the next step goes on, or that there is none, in the transaction of the step."""
     after = work.after(step)
-    values: dict[str, Any] = {"progress": after.progress, "done": after.done, "total": after.total, "attempts": 0}
-    values |= {"error": null()}
+    values: dict[str, Any] = {"progress": after.progress, "done": after.done, "total": after.total}
+    values |= {"attempts": 0, "waits": 0, "error": null()}
     if step.finished:
         values |= {"state": JobState.DONE.value, "finished_at": clock.now(), "claim": null(), "claimed_until": null()}
     await _set(session, work, values)
 
 
-async def put_back(database: Database, work: Work, *, error: str | None = None) -> None:
-    """Give the job back with its tries unchanged: it was another's turn, or what it needs was not there."""
-    wait = timedelta() if error is None else _wait(1)
-    tries = max(0, work.attempts - 1)
-    again = {"state": JobState.QUEUED.value, "next_at": clock.now() + wait, "attempts": tries}
-    await _let_go(database, work, again, error)
+async def put_back(database: Database, work: Work) -> None:
+    """Give the job back with its tries unchanged: it is another's turn."""
+    again = {"state": JobState.QUEUED.value, "next_at": clock.now(), "attempts": max(0, work.attempts - 1)}
+    await _let_go(database, work, again, None)
+
+
+async def wait_for_it(database: Database, work: Work, error: str) -> bool:
+    """Give the job back because what it needs was not there; return whether it is given up.
+
+    That costs no try and has more patience than a failure. But a step that can never end must not be done for ever.
+    """
+    now, tries = clock.now(), max(0, work.attempts - 1)
+    last = work.waits + 1 >= MAX_WAITS
+    ended = {"state": JobState.FAILED.value, "finished_at": now}
+    again = {"state": JobState.QUEUED.value, "next_at": now + _wait(work.waits + 1)}
+    await _let_go(database, work, (ended if last else again) | {"attempts": tries, "waits": work.waits + 1}, error)
+    return last
 
 
 async def mark_failed(database: Database, work: Work, error: str, *, hopeless: bool = False) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.database import Database
 from domain.errors import Conflict, DomainError, Timeout, Unavailable
 from domain.jobs.models import JobKind
-from domain.jobs.queue import LeaseLost, Step, Work, advance, claim, hold, mark_failed, put_back
+from domain.jobs.queue import LeaseLost, Step, Work, advance, claim, hold, mark_failed, put_back, wait_for_it
 from domain.scope import system_scope
 
 # One bounded piece of the work, in a transaction of its own. It may be run again after it was rolled back.
@@ -72,7 +72,7 @@ class Runner:
             except LeaseLost:
                 raise
             except (Conflict, Timeout, Unavailable) as refusal:
-                await put_back(self._database, work, error=type(refusal).__name__)
+                await self._wait(work, refusal)
                 return
             except Exception as error:  # noqa: BLE001 whatever is wrong with one job, the others must go on
                 await self._fail(work, error)
@@ -90,6 +90,11 @@ class Runner:
             step = await self._handlers[work.kind](session, work)
             await advance(session, work, step)
         return step
+
+    async def _wait(self, work: Work, refusal: DomainError) -> None:
+        name = type(refusal).__name__
+        if await wait_for_it(self._database, work, name):
+            log.error("job_failed", job=work.id, kind=work.kind.value, waits=work.waits + 1, error=name)
 
     async def _fail(self, work: Work, error: Exception) -> None:
         # an error's message may quote values; its class does not

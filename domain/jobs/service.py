@@ -38,6 +38,7 @@ async def submit(
         "progress": {},
         "done": 0,
         "attempts": 0,
+        "waits": 0,
         "next_at": now,
         "created_at": now,
     }

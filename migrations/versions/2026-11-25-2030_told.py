@@ -1,4 +1,4 @@
-"""Which brand was told of which identity."""
+"""Which brand was told of which identity, and how often a job found something not there."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -47,6 +47,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("identity_id", "brand_id", name=op.f("pk_identity_brands")),
     )
+    op.add_column("jobs", sa.Column("waits", sa.Integer(), nullable=False, server_default="0"))
     _fill()
     raise_walls(WALLS)
 
@@ -65,5 +66,6 @@ def _everything(value: str) -> None:
 
 def downgrade() -> None:
     lower_walls(WALLS)
+    op.drop_column("jobs", "waits")
     op.drop_table("identity_brands")
     op.drop_column("identities", "first_brand_id")

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import clock
 from domain.audit import AuditEntry
 from domain.database import Database
-from domain.errors import NotFound, Unavailable
+from domain.errors import Conflict, NotFound, Timeout, Unavailable
 from domain.jobs.models import Job, JobKind
 from domain.jobs.queue import MAX_TRIES, LeaseLost, Step, Work, advance, claim, hold
 from domain.jobs.runner import Runner
@@ -162,6 +162,36 @@ async def test_what_is_not_there_costs_no_try_and_what_is_refused_is_not_tried_a
     await Runner(database, {KIND: refused}).run_once()
     (job,) = await all_jobs(database)
     assert (job.state, job.error) == ("FAILED", "NotFound")
+
+
+@pytest.mark.parametrize("refusal", [Unavailable, Timeout, Conflict])
+async def test_one_that_waits_for_ever_is_given_up(
+    database: Database, group: None, monkeypatch: pytest.MonkeyPatch, refusal: type[Exception]
+) -> None:
+    monkeypatch.setattr("domain.jobs.queue.MAX_WAITS", 4)
+    steps = 0
+
+    async def stuck(session: AsyncSession, work: Work) -> Step:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            # a step that goes well begins the count anew
+            return Step({}, done=1)
+        raise refusal
+
+    await ask(database)
+    runner, moment, waits = Runner(database, {KIND: stuck}), clock.now(), []
+    for _ in range(6):
+        (job,) = await all_jobs(database)
+        waits.append((job.state, job.waits))
+        moment = max(job.next_at, moment) + timedelta(seconds=1)
+        with clock.at(moment):
+            assert await runner.run_once()
+
+    (job,) = await all_jobs(database)
+    assert waits == [("QUEUED", 0), ("QUEUED", 1), ("QUEUED", 2), ("QUEUED", 1), ("QUEUED", 2), ("QUEUED", 3)]
+    assert (job.state, job.error, job.attempts, job.waits) == ("FAILED", refusal.__name__, 0, 4)
+    assert job.finished_at is not None
 
 
 async def test_a_stop_ends_between_two_steps_and_the_next_goes_on(database: Database, group: None) -> None:
