@@ -19,7 +19,7 @@ events, counts, brands = table_of(FanEvent), table_of(EventCount), table_of(Bran
 Sums = Counter[tuple[str, date]]
 
 EVENTS = PlainRows(events, "received_at")
-FOLLOWS = PlainRows(table_of(Follow), "at")
+FOLLOWS = PlainRows(table_of(Follow), "received_at")
 
 
 class DailyCounts:

@@ -128,3 +128,4 @@ class Follow(SQLModel, table=True):
     kind: FollowKind = Field(sa_type=String(8))
     scene: str | None = Field(default=None, sa_type=String(REFERENCE_LENGTH))
     at: datetime = moment()
+    received_at: datetime = moment(now=True)

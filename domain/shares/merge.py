@@ -204,21 +204,33 @@ async def _part(session: AsyncSession, undoing: Undoing) -> set[int]:
     Who is in a cascade goes on sharing it: what came since goes to the stated side where that side is in the cascade.
     """
     pair = undoing.pair
-    came = select(shares).where(
-        or_(*(shares.c[end] == pair.into for end in _ENDS)), shares.c.created_at >= undoing.since
-    )
-    others = {share for end in _ENDS for share in undoing.of_others(end)}
-    rows = [row for row in await session.execute(came) if row.id not in others]
+    rows = await _came(session, undoing)
     changed: set[int] = set()
     if undoing.to_gone:
-        changed |= await _name(
-            session, [r.id for r in rows if r.to_fan_id == pair.into], "to_fan_id", pair.into, pair.gone
-        )
+        members = await _members(session, pair, {row.cascade_id for row in rows})
+        reached = [r.id for r in rows if r.to_fan_id == pair.into and (r.cascade_id, pair.gone) not in members]
+        changed |= await _name(session, reached, "to_fan_id", pair.into, pair.gone)
         await _give_seeds(session, undoing)
     passed_on = [row for row in rows if row.from_fan_id == pair.into]
     members = await _members(session, pair, {row.cascade_id for row in passed_on})
     to_gone = [row.id for row in passed_on if _goes(undoing, row.cascade_id, members)]
     return changed | await _name(session, to_gone, "from_fan_id", pair.into, pair.gone)
+
+
+async def _came(session: AsyncSession, undoing: Undoing) -> list[Any]:
+    """Return the shares that came since the merge, but those between the two.
+
+    Where clocks disagree one of before may look as if it came since: what the record names it has put back already.
+    """
+    pair = undoing.pair
+    came = select(shares).where(
+        or_(*(shares.c[end] == pair.into for end in _ENDS)), shares.c.created_at >= undoing.since
+    )
+    known = {share for end in _ENDS for share in (*undoing.of_others(end), *undoing.listed(end))}
+    known |= {row["id"] for row in undoing.listed("dropped")}
+    between = {pair.into, pair.gone}
+    rows = (await session.execute(came)).all()
+    return [row for row in rows if row.id not in known and {row.from_fan_id, row.to_fan_id} != between]
 
 
 async def _give_seeds(session: AsyncSession, undoing: Undoing) -> None:

@@ -1,8 +1,9 @@
-"""Which brand was told of which identity, and how often a job found something not there."""
+"""Which brand was told of which identity, when a follow came in, and how often a job found something not there."""
 
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.rebuilt import rebuild
 from migrations.walls import lower_walls, raise_walls
 
 revision = "0007"
@@ -11,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+MOMENT = sa.DateTime(timezone=True)
 LIST = "ANY ((SELECT NULLIF(current_setting('app.{}', true), '')::bigint[])::bigint[])"
 WALLS = {
     "identity_brands": (
@@ -47,8 +49,10 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("identity_id", "brand_id", name=op.f("pk_identity_brands")),
     )
+    op.add_column("follows", sa.Column("received_at", MOMENT, nullable=True))
     op.add_column("jobs", sa.Column("waits", sa.Integer(), nullable=False, server_default="0"))
     _fill()
+    _require_received_at()
     raise_walls(WALLS)
 
 
@@ -56,6 +60,7 @@ def _fill() -> None:
     _everything("on")
     op.execute(TOLD_AT_ACCOUNTS)
     op.execute(TOLD_BY_THE_ONLY_BRAND)
+    op.execute("UPDATE follows SET received_at = at")
     _everything("")
 
 
@@ -64,8 +69,16 @@ def _everything(value: str) -> None:
         op.execute(f"SELECT set_config('app.everything', '{value}', true)")
 
 
+def _require_received_at() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        rebuild("follows", ("received_at DATETIME", "received_at DATETIME NOT NULL"))
+    else:
+        op.alter_column("follows", "received_at", nullable=False)
+
+
 def downgrade() -> None:
     lower_walls(WALLS)
     op.drop_column("jobs", "waits")
+    op.drop_column("follows", "received_at")
     op.drop_table("identity_brands")
     op.drop_column("identities", "first_brand_id")

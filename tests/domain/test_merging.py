@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from domain import clock
+from domain.attributes.models import Attribute, FanAttribute
 from domain.consents.models import Consent, ConsentRecord
 from domain.events import follows
 from domain.events.models import EventCount, FanEvent, Follow
@@ -21,7 +22,7 @@ from domain.referrals.models import Referral
 from domain.shares.models import Cascade, Share
 from domain.tables import metadata, table_of
 from domain.tags.models import FanTag, Tag
-from tests.cast import EVERYTHING, at
+from tests.cast import EVERYTHING, add, at
 from tests.world import START, World, person
 
 fans, orders, fan_tags, merges = table_of(Fan), table_of(Order), table_of(FanTag), table_of(PersonMerge)
@@ -143,6 +144,75 @@ async def test_undone_at_once_it_never_was(world: World, pair: tuple[int, int], 
     assert await essence(world) == before
 
 
+@pytest.mark.parametrize("pair", [(1, 2), (2, 1), (1, 3), (3, 1), (2, 4), (4, 2)])
+@pytest.mark.parametrize("later", list(Side))
+async def test_shares_that_look_later_than_they_are_come_apart_too(
+    world: World, pair: tuple[int, int], later: Side
+) -> None:
+    """The clock of who recorded them was ahead: by their stamps they came after the merge."""
+    one, other = (f"g1/b1/d1#{n}" for n in pair)
+    shares = table_of(Share)
+    async with world.services.database.writing(EVERYTHING) as session:
+        await session.execute(shares.update().values(created_at=clock.now() + timedelta(hours=1)))
+    before = await essence(world)
+
+    await undo(world, await merge(world, await person_of(world, one), await person_of(world, other)), later)
+
+    found = [row for row in await rows(world, shares) if row.cascade_id == world.cascades["g1/b1/d1"]]
+    assert len({row.to_fan_id for row in found}) == len(found) == 3
+    if later is Side.SURVIVOR:
+        assert await essence(world) == before
+
+
+@pytest.mark.parametrize("later", list(Side))
+async def test_attributes_changed_since_are_so_for_the_side_that_is_named(world: World, later: Side) -> None:
+    a, b = (world.fans[f"g1/b1/d1#{n}"] for n in (1, 2))
+    both = world.attributes["g1/b1"]
+    place = {**at(world, "g1/b1"), "type": "NUMBER"}
+    names = ("mine", "theirs", "emptied", "new", "same")
+    ids = {name: await add(world, Attribute, **place, key=name, name=name) for name in names}
+    ids["both"] = both
+    start = {(a, "mine"): 1, (b, "theirs"): 2, (b, "emptied"): 3, (b, "same"): 4}
+    await give_values(world, {(fan, ids[name]): number for (fan, name), number in start.items()})
+    had = {(fan, "both"): (await value_of(world, fan, both)) for fan in (a, b)}
+    done = await merge(world, await person_of(world, "g1/b1/d1#1"), await person_of(world, "g1/b1/d1#2"))
+
+    since = {"mine": 11, "theirs": 12, "emptied": None, "new": 14, "both": 15}
+    await give_values(world, {(a, ids[name]): number for name, number in since.items()})
+    await undo(world, done, later)
+
+    changed = {name: number for name, number in since.items() if number is not None}
+    heir, other = (a, b) if later is Side.SURVIVOR else (b, a)
+    before = {**start, **had}
+    expected = {(heir, name): number for name, number in changed.items()}
+    expected |= {(fan, name): number for (fan, name), number in before.items() if fan == other or name == "same"}
+    if later is Side.SURVIVOR:
+        # who comes back has what they had
+        assert expected[b, "emptied"] == 3
+    table = {number: name for name, number in ids.items()}
+    values = table_of(FanAttribute)
+    found = await rows(world, values, values.c.fan_id.in_([a, b]))
+    assert {(row.fan_id, table[row.attribute_id]): row.number for row in found} == expected
+
+
+async def give_values(world: World, wanted: dict[tuple[int, int], int | None]) -> None:
+    """Make numbers the values of fans' attributes, or take them away."""
+    values = table_of(FanAttribute)
+    async with world.services.database.writing(EVERYTHING) as session:
+        for (fan, attribute), number in wanted.items():
+            mine = (values.c.fan_id == fan, values.c.attribute_id == attribute)
+            await session.execute(values.delete().where(*mine))
+            row = {**at(world, "g1/b1"), "fan_id": fan, "attribute_id": attribute, "number": number}
+            if number is not None:
+                await session.execute(insert(values), [row])
+
+
+async def value_of(world: World, fan: int, attribute: int) -> int:
+    values = table_of(FanAttribute)
+    (row,) = await rows(world, values, values.c.fan_id == fan, values.c.attribute_id == attribute)
+    return int(row.number)
+
+
 async def essence(world: World) -> dict[str, Any]:
     """Return every row of the tables a merge touches, without stamps and versions."""
     found: dict[str, Any] = {}
@@ -165,6 +235,9 @@ async def test_what_came_since_goes_to_the_side_that_is_named(world: World) -> N
         day = (now + timedelta(hours=8)).date()
         await put(world, EventCount, {"fan_id": a, "name": later, "day": day, "count": 1})
         await put(world, Order, order_of(a, later, now))
+        # a follow may come in long after it was
+        late = {"fan_id": a, "kind": "FOLLOW", "at": START, "scene": later, "received_at": now}
+        await put(world, Follow, late)
         async with world.services.database.writing(EVERYTHING) as session:
             mine = (fan_tags.c.fan_id == a, fan_tags.c.tag_id == tag)
             await session.execute(fan_tags.update().where(*mine).values(count=fan_tags.c.count + 1))
@@ -174,6 +247,8 @@ async def test_what_came_since_goes_to_the_side_that_is_named(world: World) -> N
 
         await undo(world, done, later)
 
+        scene = table_of(Follow).c.scene
+        assert [row.fan_id for row in await rows(world, table_of(Follow), scene == later)] == [heir]
         for table in (events, counts):
             assert [row.fan_id for row in await rows(world, table, table.c.name == later)] == [heir]
         assert [row.fan_id for row in await rows(world, orders, orders.c.number == later)] == [heir]
