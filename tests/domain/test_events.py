@@ -218,6 +218,24 @@ async def test_definitions_hold_strictly_or_leniently(world: World) -> None:
     assert sorted(marked) == sorted(wrong)
 
 
+async def test_of_two_with_one_id_the_first_that_names_somebody_counts(world: World) -> None:
+    nobody = [EventIdentity(IdentityKind.PHONE, "13800000000")]
+
+    results = await send(
+        world,
+        event(event_id="e1", identities=nobody),
+        event(event_id="e1", identities=nobody),
+        event(event_id="e1"),
+        event(event_id="e1"),
+        event(event_id="e2", identities=nobody),
+        event(event_id="e2", identities=nobody),
+    )
+
+    assert outcomes(results) == ["REJECTED", "REJECTED", "STORED", "DUPLICATE", "REJECTED", "REJECTED"]
+    assert [[problem.field for problem in result.problems] for result in results[-2:]] == [["identities"]] * 2
+    assert outcomes(await send(world, event(event_id="e1"), event(event_id="e2"))) == ["DUPLICATE", "STORED"]
+
+
 async def test_a_name_nobody_defined_is_refused_and_leaves_nothing(world: World) -> None:
     before = await snapshot(world)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
-from domain.events.ingest.claiming import claim_keys
+from domain.events.ingest.claiming import claim_keys, without_nobodies
 from domain.events.ingest.finding import find_fans
 from domain.events.ingest.judging import judge
 from domain.events.ingest.results import EventOutcome, EventResult, Sender
@@ -29,7 +29,7 @@ async def track(
     """
     keys, received = await vault.of_group(session, brand.group_id), clock.now()
     results, accepted = await judge(session, keys, brand, batch, sender, received)
-    fresh = await claim_keys(session, brand, accepted, received)
+    fresh = await claim_keys(session, brand, await without_nobodies(session, keys, accepted), received)
     known = await find_fans(session, keys, brand, fresh, sender)
     if known:
         await store(session, brand, known, received)

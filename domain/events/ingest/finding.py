@@ -29,7 +29,8 @@ async def find_fans(
         for one in fresh:
             one.fan_id = sender.fan_id
         return fresh
-    people = await resolve(session, keys, [_claim(one) for one in fresh], principal=sender.principal)
+    claims = [_claim(one) for one in fresh]
+    people = await resolve(session, keys, claims, principal=sender.principal, brand_id=brand.id)
     known = [(one, person) for one, person in zip(fresh, people, strict=True) if person is not None]
     if len(known) < len(fresh):
         await reject(session, brand, [one for one, person in zip(fresh, people, strict=True) if person is None])
