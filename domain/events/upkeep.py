@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Table, delete, func, select, tuple_
+from sqlalchemy import Column, ColumnElement, Table, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
@@ -39,34 +39,54 @@ async def forget(database: Database, months: int) -> int:
     before = clock.now() - timedelta(days=31 * months)
     dropped = await _forget_events(database, before)
     await _delete(database, keys, keys.c.received_at, before)
-    await _delete(database, counts, counts.c.day, before.date())
+    await _delete_by_name(database, counts, counts.c.day, before.date())
     return dropped
 
 
 async def _forget_events(database: Database, before: datetime) -> int:
     if database.dialect == "sqlite":
-        return await _delete(database, events, events.c.occurred_at, before)
+        return await _delete_by_name(database, events, events.c.occurred_at, before)
     async with database.writing(SCOPE, statement_seconds=SECONDS) as session:
         return int((await session.execute(select(func.drop_event_months(before)))).scalar_one())
 
 
-async def _delete(database: Database, table: Table, column: Column[Any], before: Any) -> int:
+async def _delete_by_name(database: Database, table: Table, column: Column[Any], before: Any) -> int:
+    """Delete what is older by brand and name, which its index begins with: none of its own is kept for forgetting."""
+    total, found = 0, await _next_name(database, table, (0, ""))
+    while found is not None:
+        mine = (table.c.brand_id == found[0], table.c.name == found[1])
+        total += await _delete(database, table, column, before, *mine)
+        found = await _next_name(database, table, found)
+    return total
+
+
+async def _next_name(database: Database, table: Table, last: tuple[int, str]) -> tuple[int, str] | None:
+    named = (table.c.brand_id, table.c.name)
+    after = select(*named).where(tuple_(*named) > last).order_by(*named).limit(1)
+    async with database.reading(SCOPE) as session:
+        row = (await session.execute(after)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+async def _delete(
+    database: Database, table: Table, column: Column[Any], before: Any, *mine: ColumnElement[bool]
+) -> int:
     """Delete what is older, a few thousand rows a transaction, so that nobody waits for long."""
     total = 0
     while True:
         async with database.writing(SCOPE, statement_seconds=SECONDS) as session:
-            deleted = await _delete_some(session, table, column, before)
+            deleted = await _delete_some(session, table, column < before, *mine)
         total += deleted
         if deleted < ROWS_PER_PRUNE:
             return total
 
 
-async def _delete_some(session: AsyncSession, table: Table, column: Column[Any], before: Any) -> int:
+async def _delete_some(session: AsyncSession, table: Table, *old: ColumnElement[bool]) -> int:
     key = list(table.primary_key)
-    old = (await session.execute(select(*key).where(column < before).limit(ROWS_PER_PRUNE))).all()
-    if old:
-        await session.execute(delete(table).where(_is_one_of(key, old)))
-    return len(old)
+    found = (await session.execute(select(*key).where(*old).limit(ROWS_PER_PRUNE))).all()
+    if found:
+        await session.execute(delete(table).where(_is_one_of(key, found)))
+    return len(found)
 
 
 def _is_one_of(key: list[Column[Any]], rows: Any) -> Any:

@@ -71,13 +71,18 @@ async def erase_step(session: AsyncSession, work: Work, list_: ErasureList) -> S
 
 
 async def _living(session: AsyncSession, work: Work) -> Fan | None:
-    """Return the fan, or whom they were merged into: the same human asked for it."""
+    """Return the fan, or whom they were merged into: the same human asked for it.
+
+    The aliases that lead there are among the first that an erasure deletes, so who was found before is looked for too.
+    """
+    asked = (work.fan_id, work.progress.get("fan", work.fan_id))
+    into = select(aliases.c.fan_id).where(aliases.c.brand_id == work.brand_id, aliases.c.old_id.in_(asked))
     known = select(fans).where(fans.c.brand_id == work.brand_id)
-    found: Any = (await session.execute(known.where(fans.c.id == work.fan_id))).one_or_none()
-    if found is None:
-        into = select(aliases.c.fan_id).where(aliases.c.old_id == work.fan_id, aliases.c.brand_id == work.brand_id)
-        found = (await session.execute(known.where(fans.c.id == into.scalar_subquery()))).one_or_none()
-    return found  # type: ignore[no-any-return]
+    for wanted in (*(fans.c.id == fan_id for fan_id in asked), fans.c.id.in_(into)):
+        found: Any = (await session.execute(known.where(wanted).order_by(fans.c.id).limit(1))).one_or_none()
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+    return None
 
 
 async def _stand_in(session: AsyncSession, fan: Fan) -> int:
@@ -141,7 +146,9 @@ async def _close(
     alone = ~exists().where(fans.c.person_id == fan.person_id)
     await session.execute(delete(persons).where(persons.c.id == fan.person_id, alone))
     known = {"fans": names["fans"], "persons": names["persons"], "erased_at": erasing.at}
-    await session.execute(update(erasures).where(erasures.c.job_id == work.id).values(**known))
+    # whoever of those who became one asked too has it done by this
+    asked = (erasures.c.brand_id == fan.brand_id, erasures.c.fan_id.in_(names["fans"]), erasures.c.erased_at.is_(None))
+    await session.execute(update(erasures).where(*asked).values(**known))
     await emit(session, [fan_gone(fan.group_id, fan.brand_id, fan.id, version + 1)])
     deed = audit.Deed(fan.group_id, fan.brand_id, "fan:erase", f"Fan:{fan.id}", {"job": work.id})
     await audit.record(session, work.principal, [deed])

@@ -24,7 +24,7 @@ from graph.projector import Projector
 from graph.verify import verify
 from server.erasures import read
 from server.settings import Settings
-from tests.api.test_export_my_data import EXPORT, work
+from tests.api.test_export_my_data import EXPORT, runner_of, work
 from tests.cast import EVERYTHING, add
 from tests.world import Client, World, build, client_of, person, services_of
 
@@ -120,6 +120,61 @@ async def test_what_was_exported_before_a_merge_goes_too(client: Client) -> None
     assert rows["export_parts"] == []
     assert {job["kind"] for job in rows["jobs"]} == {"ERASE_FAN"}
     assert f"fan:{world.fans[OTHER]}" not in {row["principal"] for row in rows["idempotency"]}
+
+
+MERGING = "mutation($a: ID!, $b: ID!) { mergePersons(input: {survivorId: $a, absorbedId: $b}) { merge { id } } }"
+
+
+async def become_one(client: Client, survivor: str, absorbed: str) -> None:
+    """Merge the persons of two fans."""
+    query, people = "query($id: ID!) { fan(id: $id) { person { id } } }", []
+    for who in (survivor, absorbed):
+        found = await client.data("HQ1", query, id=client.world.id("Fan", who))
+        people.append(found["fan"]["person"]["id"])
+    assert (await client.data("HQ1", MERGING, a=people[0], b=people[1]))["mergePersons"]["merge"]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+async def test_who_is_merged_away_before_it_is_done_is_erased_with_whom_they_are_now(
+    client: Client, monkeypatch: pytest.MonkeyPatch, plain_settings: Settings, steps: int
+) -> None:
+    monkeypatch.setattr(erasing, "ROWS_PER_STEP", 2)
+    monkeypatch.setattr("domain.jobs.runner.STEPS_PER_TURN", 1)
+    world = client.world
+    await hold_something(world)
+    await hold_something(world, OTHER)
+    before = await contents(world.services.database)
+    receipt = (await client.data(OTHER, ERASE))["eraseMe"]["receipt"]
+    runner = runner_of(world)
+    for _ in range(steps):
+        assert await runner.run_once()
+    await become_one(client, ME, OTHER)
+    await work(world)
+
+    rows = await contents(world.services.database)
+    for who in (ME, OTHER):
+        assert naming(rows, world.fans[who]) <= {"erasures", "jobs"}, who
+    mine = [row for row in before["fans"] if row["id"] in (world.fans[ME], world.fans[OTHER])]
+    for fan in mine:
+        assert holding(rows, fan["nickname"]) == holding(rows, fan["phone_hash"]) == set()
+    assert (await client.data("g1/b1/d1#4", RECEIPT, r=receipt))["erasure"]["erasedAt"] is not None
+    with plain_settings.erasure_file.open("rb") as lines:
+        erased = [one for one in read(lines) if isinstance(one, Erased)]
+    assert {fan for one in erased for fan in one.fans} == {world.fans[ME], world.fans[OTHER]}
+    uids = {str(p["uid"]) for p in before["persons"] if p["id"] in {fan["person_id"] for fan in mine}}
+    assert {uid for one in erased for uid in one.persons} == uids
+
+
+async def test_two_who_asked_and_became_one_are_both_told_that_it_is_done(client: Client) -> None:
+    receipts = [(await client.data(who, ERASE))["eraseMe"]["receipt"] for who in (ME, OTHER)]
+    await become_one(client, ME, OTHER)
+    await work(client.world)
+
+    for receipt in receipts:
+        assert (await client.data("g1/b1/d1#4", RECEIPT, r=receipt))["erasure"]["erasedAt"] is not None
+    rows = await contents(client.world.services.database)
+    assert [job["state"] for job in rows["jobs"]] == ["DONE", "DONE"]
+    assert len([row for row in rows["fans"] if row["erased_at"] is not None]) == 1
 
 
 async def test_orders_events_and_cascades_stay_under_one_who_has_no_name(client: Client) -> None:
