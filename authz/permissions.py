@@ -25,6 +25,8 @@ PERMISSIONS: Mapping[str, str] = {
     "referral:write": "Record invitations.",
     "consent:read": "See what fans agreed to and when.",
     "consent:write": "Record what fans agreed to, or took back.",
+    "gift:read": "See the gifts of the points mall.",
+    "gift:write": "Make and change gifts, and say how many there are.",
     "erasure:read": "See who asked to be erased and whether it is done.",
     "job:read": "See long-running jobs and how far they are.",
     "graph:read": "Ask the graph for reach, paths and influence.",

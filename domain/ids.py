@@ -27,6 +27,7 @@ IdentityConflictId = Annotated[int, NodeOf("IdentityConflict")]
 PersonId = Annotated[int, NodeOf("Person")]
 PersonMergeId = Annotated[int, NodeOf("PersonMerge")]
 JobId = Annotated[int, NodeOf("Job")]
+GiftId = Annotated[int, NodeOf("Gift")]
 
 
 class Wide(NamedTuple):

@@ -9,6 +9,7 @@ from domain.fans import models as fans
 from domain.fans import names
 from domain.jobs import models as jobs
 from domain.live import models as live
+from domain.mall import models as mall
 from domain.orders import models as orders
 from domain.persons import models as persons
 from domain.privacy import models as privacy
@@ -29,6 +30,7 @@ __all__ = [
     "idempotency",
     "jobs",
     "live",
+    "mall",
     "metadata",
     "names",
     "orders",

@@ -10,6 +10,7 @@ from domain.events.definitions import definitions_by_id
 from domain.events.queries import events_by_id
 from domain.fans.queries import fans_by_any_id
 from domain.jobs.queries import jobs_by_id
+from domain.mall.queries import gifts_by_id
 from domain.orders.queries import orders_by_id
 from domain.persons.queries import conflicts_by_id, merges_by_id, persons_by_any_id
 from domain.shares.queries import cascades_by_id
@@ -43,6 +44,7 @@ FINDERS: dict[str, tuple[str, Find]] = {
     "Job": ("job:read", jobs_by_id),
     "FanEvent": ("event:read", events_by_id),
     "EventDefinition": ("event:read", definitions_by_id),
+    "Gift": ("gift:read", gifts_by_id),
 }
 
 

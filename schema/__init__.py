@@ -10,6 +10,7 @@ from schema.events import EventsMutation, EventsQuery, FanEventsMutation
 from schema.fans import FanFansMutation, FanFansQuery, FansQuery
 from schema.jobs import FanJobsQuery, JobsQuery
 from schema.live import LiveQuery, LiveSubscription
+from schema.mall import FanMallQuery, MallMutation, MallQuery
 from schema.operations import OperationsQuery
 from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
 from schema.persons import PersonsMutation, PersonsQuery
@@ -30,6 +31,7 @@ class Query(
     FansQuery,
     JobsQuery,
     LiveQuery,
+    MallQuery,
     OperationsQuery,
     OrdersQuery,
     PersonsQuery,
@@ -44,7 +46,14 @@ class Query(
 
 @strawberry.type(description="What staff and services may change.")
 class Mutation(
-    AccessMutation, AttributesMutation, ConsentsMutation, EventsMutation, OrdersMutation, PersonsMutation, TagsMutation
+    AccessMutation,
+    AttributesMutation,
+    ConsentsMutation,
+    EventsMutation,
+    MallMutation,
+    OrdersMutation,
+    PersonsMutation,
+    TagsMutation,
 ):
     pass
 
@@ -55,7 +64,15 @@ class Subscription(LiveSubscription):
 
 
 @strawberry.type(name="Query", description="What a fan may read: what is their own.")
-class FanQuery(FanConsentsQuery, FanFansQuery, FanJobsQuery, FanOrdersQuery, FanPrivacyQuery, FanTimelineQuery):
+class FanQuery(
+    FanConsentsQuery,
+    FanFansQuery,
+    FanJobsQuery,
+    FanMallQuery,
+    FanOrdersQuery,
+    FanPrivacyQuery,
+    FanTimelineQuery,
+):
     pass
 
 

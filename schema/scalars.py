@@ -78,6 +78,11 @@ def spend_of(fan: Any) -> Money:
     return money(fan.spend, fan.currency)
 
 
+def cash_of(row: Any) -> Money:
+    """Return the money that is asked for beside points."""
+    return money(row.cash, row.currency)
+
+
 def amount_of(row: Any) -> Money:
     """Return the amount of an order or of a line, whose currency is the order's."""
     return money(row.amount, row.currency)

@@ -43,3 +43,8 @@ def spend_of(columns: Columns) -> Mapping[str, ColumnElement[Any]]:
 def amount_of(columns: Columns) -> Mapping[str, ColumnElement[Any]]:
     """Return the amount of an order or of a line."""
     return money(columns["amount"], columns["currency"])
+
+
+def cash_of(columns: Columns) -> Mapping[str, ColumnElement[Any]]:
+    """Return the money that is asked for beside points."""
+    return money(columns["cash"], columns["currency"])

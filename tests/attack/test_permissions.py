@@ -117,6 +117,17 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         f'unblockIdentity(input: {{blockedId: "{ID}"}}) {{ userErrors {{ code }} }}',
         GROUP_ADMINS,
     ),
+    "Query.gift": (f'gift(id: "{ID}") {{ id }}', READERS),
+    "Query.gifts": (f"gifts{FIRST}", READERS),
+    "Mutation.createGift": (
+        f'createGift(input: {{brandId: "{ID}", code: "x", title: "x", points: 1}}) {{ userErrors {{ code }} }}',
+        WRITERS,
+    ),
+    "Mutation.updateGift": (f'updateGift(input: {{giftId: "{ID}"}}) {{ userErrors {{ code }} }}', WRITERS),
+    "Mutation.addGiftStock": (
+        f'addGiftStock(input: {{giftId: "{ID}", quantity: 1, idempotencyKey: "x"}}) {{ userErrors {{ code }} }}',
+        WRITERS,
+    ),
     "Mutation.createTag": (
         f'createTag(input: {{name: "x", brandId: "{ID}"}}) {{ userErrors {{ code }} }}',
         TAGGERS,
@@ -142,6 +153,8 @@ FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         'setMyConsents(input: {policy: "1", choices: []}) { userErrors { code } }',
         frozenset({FAN}),
     ),
+    "Query.giftOffer": (f'giftOffer(id: "{ID}") {{ giftId }}', frozenset({FAN})),
+    "Query.giftOffers": (f"giftOffers{FIRST}", frozenset({FAN})),
     "Query.myTimeline": (f"myTimeline{FIRST}", frozenset({FAN})),
     "Mutation.setMyAttributes": ("setMyAttributes(input: {values: []}) { userErrors { code } }", frozenset({FAN})),
     "Mutation.loginForDevelopment": (

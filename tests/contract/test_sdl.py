@@ -58,6 +58,7 @@ BOUNDED = {
     "CascadeShape.breadth": "as long as a cascade is deep, cut in the graph",
     "Order.lines": "the lines of one receipt, bounded where they are recorded",
     "MyOrder.lines": "the lines of one receipt, bounded where they are recorded",
+    "GiftStanding.bars": "one for each reason there is, and there are few",
 }
 
 

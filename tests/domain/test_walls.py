@@ -29,7 +29,7 @@ UNWALLED = {"outbox", "idempotency", "group_keys"}
 EMPTY = {"channel_accounts", "fan_aliases", "event_definitions", "events", "event_keys", "event_counts", "follows"}
 EMPTY |= {"identity_brands"}
 EMPTY |= {"consents", "consent_records", "erasures", "attributes", "fan_attributes", "fan_changes", "fan_name_parts"}
-EMPTY |= {"hot_counts"}
+EMPTY |= {"hot_counts", "gifts"}
 NODE_TABLES = {"groups": "Group", "brands": "Brand", "dealers": "Dealer", "stores": "Store", "tags": "Tag"}
 
 

@@ -1,0 +1,1 @@
+"""The points mall (积分商城): gifts, and what fans redeem of them."""

@@ -1,0 +1,137 @@
+"""The points mall: gifts, as staff keep them and as fans see them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from authz.viewer import FanViewer
+from domain import clock
+from domain.access.rules import Node
+from domain.errors import BadInput, Forbidden, NotFound
+from domain.idempotency import Answer, Once, run_once
+from domain.ids import GiftId, Int64
+from domain.inputs import said
+from domain.mall import gifts, queries
+from domain.mall.gifts import GiftChange, NewGift
+from domain.mall.models import Gift
+from domain.mall.queries import GiftFilter, GiftSort, OfferFilter
+from domain.mall.rules import Standing, standing
+from domain.page import Page, PageArgs, Window
+from domain.tenancy.queries import brands_by_id
+from resolvers.context import Context
+
+KEEP = "gift:write"
+
+
+async def get_gift(context: Context, *, id: GiftId) -> Gift:
+    """Return a gift."""
+    async with context.reading() as session:
+        return await queries.get_gift(session, context.scope, id)
+
+
+async def list_gifts(context: Context, *, page: PageArgs, filter: GiftFilter | None = None) -> Page[Gift]:
+    """List the gifts of the brands the caller has to do with, newest first."""
+    async with context.reading() as session:
+        return await queries.list_gifts(session, context.scope, page, filter)
+
+
+def cut_gifts(context: Context, *, page: PageArgs, filter: GiftFilter | None = None) -> Window:
+    """Return the page of `list_gifts` before it is read."""
+    return queries.cut_gifts(context.scope, page, filter)
+
+
+async def get_offer(context: Context, *, id: GiftId) -> Gift:
+    """Return a gift that is on sale now."""
+    async with context.reading() as session:
+        return await queries.get_offer(session, context.scope, _fan(context).brand_id, id)
+
+
+async def list_offers(
+    context: Context,
+    *,
+    page: PageArgs,
+    filter: OfferFilter | None = None,
+    order_by: GiftSort = GiftSort.NEWEST,
+) -> Page[Gift]:
+    """List the brand's gifts that are on sale now."""
+    async with context.reading() as session:
+        return await queries.list_offers(session, context.scope, page, _fan(context).brand_id, filter, order_by)
+
+
+async def standings_of(context: Context, gifts: Sequence[Gift]) -> Sequence[Standing]:
+    """Where I stand with it: how many I have, and what keeps me from one more."""
+    now = clock.now()
+    return [standing(gift, taken=0, now=now) for gift in gifts]
+
+
+def _fan(context: Context) -> FanViewer:
+    if not isinstance(context.viewer, FanViewer):
+        raise Forbidden("Only a fan has a mall of their own.")
+    return context.viewer
+
+
+async def create_gift(context: Context, input: NewGift) -> dict[str, Any]:
+    """Make a gift of a brand. It is a DRAFT without stock."""
+    async with context.transaction() as session:
+        brand = (await brands_by_id(session, context.scope, [input.brand_id])).get(input.brand_id)
+        if brand is None:
+            raise NotFound("No such brand.", field=("input", "brandId"))
+        _check_keeper(context, brand.group_id, brand.id)
+        made = await gifts.create_gift(session, context.viewer.principal, brand, input)
+        return {"gift": await queries.get_gift(session, context.scope, made)}
+
+
+async def update_gift(context: Context, input: GiftChange) -> dict[str, Any]:
+    """Change a gift, put it on sale or take it off. What was redeemed before stays as it was."""
+    async with context.transaction() as session:
+        gift = await _kept_gift(context, session, input.gift_id)
+        await gifts.update_gift(session, context.viewer.principal, gift, input)
+        return {"gift": await queries.get_gift(session, context.scope, gift.id)}
+
+
+@dataclass(frozen=True)
+class GiftStock:
+    """Pieces of a gift that come in, or go out otherwise than to a fan."""
+
+    gift_id: GiftId = said("The gift.")
+    quantity: Int64 = said("How many pieces come in; less than 0 where they go out.")
+    idempotency_key: str = said("A key of your own, 1 to 128 characters: sent again it gets the first answer.")
+    dry_run: bool = said("Say what would happen and write nothing.", default=False)
+
+
+async def add_gift_stock(context: Context, input: GiftStock) -> dict[str, Any]:
+    """Put pieces of a gift in, or take some out; never more than there are."""
+    _check_key(input.idempotency_key)
+    async with context.transaction(dry_run=input.dry_run) as session:
+        gift = await _kept_gift(context, session, input.gift_id)
+
+        async def effect() -> Answer:
+            return Answer({"stock": await gifts.add_gift_stock(session, principal, gift, input.quantity)})
+
+        principal = context.viewer.principal
+        answer, replayed = await run_once(session, _once(context, gift.group_id, "addGiftStock", input), effect)
+        now = await queries.get_gift(session, context.scope, gift.id)
+    return {"gift": now, "stock": answer["stock"], "replayed": replayed}
+
+
+async def _kept_gift(context: Context, session: Any, gift_id: int) -> Gift:
+    gift = (await queries.gifts_by_id(session, context.scope, [gift_id])).get(gift_id)
+    if gift is None:
+        raise NotFound("No such gift.", field=("input", "giftId"))
+    _check_keeper(context, gift.group_id, gift.brand_id)
+    return gift
+
+
+def _check_keeper(context: Context, group_id: int, brand_id: int) -> None:
+    if not context.scope.holds(KEEP, Node(group_id, brand_id)):
+        raise Forbidden("A brand's gifts are kept by those who may write gifts in the whole brand.")
+
+
+def _once(context: Context, group_id: int, mutation: str, input: Any) -> Once:
+    request = {**asdict(input), "idempotency_key": None, "dry_run": None}
+    return Once(context.viewer.principal, group_id, mutation, input.idempotency_key, request)
+
+
+def _check_key(key: str) -> None:
+    if not 1 <= len(key.strip()) <= len(key) <= 128:
+        raise BadInput("idempotencyKey has 1 to 128 characters.", field=("input", "idempotencyKey"))
