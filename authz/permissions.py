@@ -16,6 +16,8 @@ PERMISSIONS: Mapping[str, str] = {
     "tag:write": "Make tags and put them on fans or take them off.",
     "order:read": "See orders and what they hold.",
     "order:write": "Record orders and change their state.",
+    "point_rule:read": "See what a brand gives points for.",
+    "point_rule:write": "Say what a brand gives points for, and install its programme.",
     "event:read": "See what fans did, and what a brand's events are defined as.",
     "event:write": "Send events of a brand's fans.",
     "event_definition:write": "Say what a brand's events carry.",

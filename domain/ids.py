@@ -26,6 +26,7 @@ BlockedIdentityId = Annotated[int, NodeOf("BlockedIdentity")]
 IdentityConflictId = Annotated[int, NodeOf("IdentityConflict")]
 PersonId = Annotated[int, NodeOf("Person")]
 PersonMergeId = Annotated[int, NodeOf("PersonMerge")]
+PointRuleId = Annotated[int, NodeOf("PointRule")]
 JobId = Annotated[int, NodeOf("Job")]
 GiftId = Annotated[int, NodeOf("Gift")]
 

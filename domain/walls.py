@@ -18,6 +18,7 @@ BRAND_TABLES = (
     *("event_definitions", "events", "event_keys", "event_counts", "follows", "hot_counts"),
     *("attributes", "fan_attributes", "fan_changes", "fan_name_parts"),
     *("consents", "consent_records", "erasures"),
+    *("order_refunds", "point_rules", "point_grants", "point_counters"),
     "gifts",
 )
 # What is a fan's alone: their brand's staff may see that it is there, another fan or a dealer may not.

@@ -12,6 +12,7 @@ from domain.live import models as live
 from domain.mall import models as mall
 from domain.orders import models as orders
 from domain.persons import models as persons
+from domain.points.earning import models as earning
 from domain.privacy import models as privacy
 from domain.referrals import models as referrals
 from domain.shares import models as shares
@@ -25,6 +26,7 @@ __all__ = [
     "attributes",
     "audit",
     "consents",
+    "earning",
     "events",
     "fans",
     "idempotency",

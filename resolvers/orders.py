@@ -15,7 +15,8 @@ from domain.inputs import said
 from domain.orders import queries, service
 from domain.orders.models import Order, OrderLine
 from domain.orders.queries import OrderFilter, OrderSort
-from domain.orders.rules import OrderInput
+from domain.orders.refunds import RefundBatch, record_refunds
+from domain.orders.rules import OrderInput, RefundInput
 from domain.orders.service import OrderBatch
 from domain.page import Page, PageArgs, Window
 from domain.tenancy.models import Brand
@@ -101,9 +102,42 @@ class RecordedRow:
     problems: list[Problem]
 
 
+@dataclass(frozen=True)
+class RefundRecord:
+    """Refunds (at most 250) of one brand's orders from one source system."""
+
+    brand_id: BrandId = said("The brand.")
+    source: str = said("The system the orders come from.")
+    refunds: list[RefundInput] = said("The refunds, 1 to 250.")
+    idempotency_key: str = said("A key of your own, 1 to 128 characters: sent again it gets the first answer.")
+    error_policy: ErrorPolicy = said("What to do with rows that are refused.", ErrorPolicy.REJECT_FAILED_ROWS)
+    dry_run: bool = said("Say what would happen and write nothing.", default=False)
+
+
+async def record_order_refunds(context: Context, input: RefundRecord) -> dict[str, Any]:
+    """Record what was paid back of orders: what they earned goes back too, and paid back wholly they are REFUNDED."""
+    _check(input, "refunds", input.refunds)
+    async with context.transaction(dry_run=input.dry_run) as session:
+        brand = await _writable_brand(context, session, input.brand_id)
+
+        async def effect() -> Answer:
+            batch = RefundBatch(input.source, input.refunds, input.error_policy)
+            rows, wrote = await record_refunds(session, context.viewer.principal, brand, batch)
+            return Answer({"rows": [asdict(row) for row in rows]}, wrote)
+
+        request = {**asdict(input), "idempotency_key": None, "dry_run": None}
+        once = Once(context.viewer.principal, brand.group_id, "recordOrderRefunds", input.idempotency_key, request)
+        answer, replayed = await run_once(session, once, effect)
+        rows = [_row(row) for row in answer["rows"]]
+        found = await queries.orders_by_id(session, context.scope, [row.id for row in rows if row.id])
+    shown = {} if input.dry_run else found
+    results = [RecordedRow(row.index, row.outcome, shown.get(row.id or 0), row.problems) for row in rows]
+    return {"results": results, "replayed": replayed}
+
+
 async def record_orders(context: Context, input: OrderRecord) -> dict[str, Any]:
     """Record orders of another system, in any order and as often as they are sent; each row has its own outcome."""
-    _check(input)
+    _check(input, "orders", input.orders)
     async with context.transaction(dry_run=input.dry_run) as session:
         brand = await _writable_brand(context, session, input.brand_id)
 
@@ -128,9 +162,9 @@ def _row(stored: dict[str, Any]) -> RowResult:
     return RowResult(stored["index"], RowOutcome(stored["outcome"]), stored["id"], problems)
 
 
-def _check(input: OrderRecord) -> None:
-    if not 1 <= len(input.orders) <= MAX_ROWS:
-        raise BadInput(f"orders takes 1 to {MAX_ROWS} rows.", field=("input", "orders"))
+def _check(input: OrderRecord | RefundRecord, what: str, rows: Sequence[Any]) -> None:
+    if not 1 <= len(rows) <= MAX_ROWS:
+        raise BadInput(f"{what} takes 1 to {MAX_ROWS} rows.", field=("input", what))
     for name, text, limit in (("source", input.source, 64), ("idempotencyKey", input.idempotency_key, 128)):
         if not 1 <= len(text.strip()) <= limit or len(text) > limit:
             raise BadInput(f"{name} has 1 to {limit} characters.", field=("input", name))

@@ -14,6 +14,7 @@ from schema.mall import FanMallQuery, MallMutation, MallQuery
 from schema.operations import OperationsQuery
 from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
 from schema.persons import PersonsMutation, PersonsQuery
+from schema.point_rules import PointRulesMutation, PointRulesQuery
 from schema.privacy import FanPrivacyMutation, FanPrivacyQuery, PrivacyQuery
 from schema.scalars import CONFIG
 from schema.shares import SharesQuery
@@ -35,6 +36,7 @@ class Query(
     OperationsQuery,
     OrdersQuery,
     PersonsQuery,
+    PointRulesQuery,
     PrivacyQuery,
     SharesQuery,
     TagsQuery,
@@ -53,6 +55,7 @@ class Mutation(
     MallMutation,
     OrdersMutation,
     PersonsMutation,
+    PointRulesMutation,
     TagsMutation,
 ):
     pass

@@ -16,7 +16,7 @@ from schema.arguments import enum_type
 from schema.bind import Node, Payload, column, entity, mutation, query, relation, value
 from schema.errors import UserError, problem_error
 from schema.page import Connection
-from schema.scalars import Money, amount_of
+from schema.scalars import Money, amount_of, refunded_of
 from schema.tenancy import Brand, Dealer, Store
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ class Order(Node):
     state: OrderState = column("Where it stands.")
     item_count: int = column("How many pieces it holds.")
     placed_at: datetime = column("When it was placed.")
+    received_at: datetime | None = column("When the fan had it, as far as it is known.")
     amount = value(amount_of, Money, "What it costs.", sql=sql.amount_of)
+    refunded = value(refunded_of, Money, "What of it was paid back.", sql=sql.refunded_of)
     lines = relation(orders.lines_of, list[OrderLine], each=lines_of_each)
     fan = relation(orders.fans_of, OneFan | None, permission="fan:read", each=fan_of_each)
     brand = relation(tenancy.brands_of, Brand | None, each=brand_of_each)
@@ -80,6 +82,25 @@ class RecordOrdersPayload(Payload):
     replayed: bool | None = column("Whether this is the answer an earlier request with the same key got.")
 
 
+@strawberry.type(description="What came of one row of recordOrderRefunds.")
+class RecordedRefund:
+    index: int = column("The row's place in the input, from 0.")
+    outcome: RowOutcome = column("What came of it: UNCHANGED where it was recorded before.")
+    order: Order | None = column("The order as it is now; null where it was rejected, and in a dry run.")
+    user_errors = value(
+        lambda row: [problem_error(["input", "refunds", str(row.index)], problem) for problem in row.problems],
+        list[UserError],
+        "What is wrong with the row.",
+        size=1,
+    )
+
+
+@strawberry.type(description="What recordOrderRefunds answers.")
+class RecordOrderRefundsPayload(Payload):
+    results: list[RecordedRefund] | None = column("What came of each row, in the order of the input.", size=1)
+    replayed: bool | None = column("Whether this is the answer an earlier request with the same key got.")
+
+
 @strawberry.type
 class OrdersQuery:
     order = query(orders.get_order, Order, permission="order:read", select=select_orders)
@@ -89,6 +110,9 @@ class OrdersQuery:
 @strawberry.type
 class OrdersMutation:
     record_orders = mutation(orders.record_orders, RecordOrdersPayload, permission="order:write", rows="orders")
+    record_order_refunds = mutation(
+        orders.record_order_refunds, RecordOrderRefundsPayload, permission="order:write", rows="refunds"
+    )
 
 
 @strawberry.type

@@ -86,3 +86,8 @@ def cash_of(row: Any) -> Money:
 def amount_of(row: Any) -> Money:
     """Return the amount of an order or of a line, whose currency is the order's."""
     return money(row.amount, row.currency)
+
+
+def refunded_of(order: Any) -> Money:
+    """Return what of an order was paid back."""
+    return money(order.refunded, order.currency)

@@ -48,3 +48,8 @@ def amount_of(columns: Columns) -> Mapping[str, ColumnElement[Any]]:
 def cash_of(columns: Columns) -> Mapping[str, ColumnElement[Any]]:
     """Return the money that is asked for beside points."""
     return money(columns["cash"], columns["currency"])
+
+
+def refunded_of(columns: Columns) -> Mapping[str, ColumnElement[Any]]:
+    """Return what of an order was paid back."""
+    return money(columns["refunded"], columns["currency"])

@@ -24,7 +24,10 @@ SPENT = (OrderState.PAID, OrderState.SHIPPED, OrderState.RECEIVED, OrderState.CO
 
 
 class Order(SQLModel, table=True):
-    """An order (订单), known by its number in the system it comes from. Amounts are in minor units of `currency`."""
+    """An order (订单), known by its number in the system it comes from. Amounts are in minor units of `currency`.
+
+    `refunded` is the sum of its refunds, `received_at` when the fan had what they bought, as far as anybody said.
+    """
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -57,6 +60,8 @@ class Order(SQLModel, table=True):
     currency: str = Field(sa_type=String(3))
     item_count: int = Field(default=0)
     placed_at: datetime = moment()
+    received_at: datetime | None = moment(nullable=True)
+    refunded: int = Field(default=0, sa_type=BigInteger)
     version: int = Field(default=1)
     created_at: datetime = moment(now=True)
     updated_at: datetime = moment(now=True)
@@ -83,3 +88,24 @@ class OrderLine(SQLModel, table=True):
     quantity: int
     amount: int = Field(sa_type=BigInteger)
     currency: str = Field(sa_type=String(3))
+
+
+class OrderRefund(SQLModel, table=True):
+    """Money of an order that was paid back (退款), known by its number in the system the order comes from."""
+
+    __tablename__ = "order_refunds"
+    __table_args__ = (
+        within("orders", "brand_id", "order_id"),
+        UniqueConstraint("order_id", "number"),
+        CheckConstraint("amount > 0", name="amount"),
+    )
+
+    id: int = key()
+    group_id: int = ref()
+    brand_id: int = ref()
+    order_id: int = ref()
+    number: str = Field(sa_type=String(128))
+    amount: int = Field(sa_type=BigInteger)
+    currency: str = Field(sa_type=String(3))
+    refunded_at: datetime = moment()
+    created_at: datetime = moment(now=True)

@@ -48,6 +48,9 @@ class OrderInput:
     dealer_id: DealerId | None = said("The dealer who sold it.", None)
     store_id: StoreId | None = said("The store that sold it; needs its dealer.", None)
     lines: list[OrderLineInput] = said("What was bought; lines that are sent replace those there are.", factory=list)
+    received_at: datetime | None = said(
+        "When the fan had it. Without it, for one that is received: as it was said before, else now.", None
+    )
 
     def items(self) -> int:
         """Return how many pieces were bought."""
@@ -62,6 +65,7 @@ def problems(order: OrderInput, currency: str, now: datetime) -> list[Problem]:
         found.append(Problem("placedAt", "needs its time zone"))
     elif order.placed_at > now + CLOCK_SKEW:
         found.append(Problem("placedAt", "lies in the future"))
+    found += _received_problems(order, now)
     if order.item_count is not None and not 0 <= order.item_count < 2**31:
         found.append(Problem("itemCount", "must not be negative"))
     elif order.items() >= 2**31:
@@ -69,6 +73,37 @@ def problems(order: OrderInput, currency: str, now: datetime) -> list[Problem]:
     if order.store_id is not None and order.dealer_id is None:
         found.append(Problem("storeId", "needs its dealer", optional=True))
     return found + _line_problems(order.lines, currency)
+
+
+def _received_problems(order: OrderInput, now: datetime) -> list[Problem]:
+    if order.received_at is None:
+        return []
+    if order.received_at.tzinfo is None:
+        return [Problem("receivedAt", "needs its time zone")]
+    return [Problem("receivedAt", "lies in the future")] if order.received_at > now + CLOCK_SKEW else []
+
+
+@dataclass(frozen=True)
+class RefundInput:
+    """Money of an order that was paid back. `number` is its key, within the order, in the source system."""
+
+    order_number: str = said("The number of the order it is of.")
+    number: str = said("Its own number, by which it is known again.")
+    amount: Decimal = said("How much was paid back, in the brand's currency.")
+    refunded_at: datetime | None = said("When; without it, now.", None)
+
+
+def refund_problems(refund: RefundInput, currency: str, now: datetime) -> list[Problem]:
+    """Say everything that is wrong with the refund by itself."""
+    found = [*_size("orderNumber", refund.order_number, 128), *_size("number", refund.number, 128)]
+    found += _amount("amount", refund.amount, currency)
+    if not found and refund.amount <= 0:
+        found.append(Problem("amount", "must be more than nothing"))
+    if refund.refunded_at is not None and refund.refunded_at.tzinfo is None:
+        found.append(Problem("refundedAt", "needs its time zone"))
+    elif refund.refunded_at is not None and refund.refunded_at > now + CLOCK_SKEW:
+        found.append(Problem("refundedAt", "lies in the future"))
+    return found
 
 
 def _identity_problems(fan: IdentityInput) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, insert, select
@@ -14,7 +15,8 @@ from domain.errors import Conflict
 from domain.fans.models import Fan
 from domain.fans.service import NewFan, lock_fans, recompute_spend, resolve_fans
 from domain.money import to_minor
-from domain.orders.models import Order, OrderLine
+from domain.orders.changes import announce
+from domain.orders.models import Order, OrderLine, OrderState
 from domain.orders.rules import OrderInput, OrderLineInput, problems
 from domain.persons.claims import IdentityRef
 from domain.persons.naming import blocked_among
@@ -27,7 +29,8 @@ orders, order_lines, fan_rows = table_of(Order), table_of(OrderLine), table_of(F
 dealers, stores = table_of(Dealer), table_of(Store)
 
 # what an order sent again may bring anew; if none of it differs the row stays as it is
-_CHANGING = ("fan_id", "dealer_id", "store_id", "state", "amount", "item_count", "placed_at")
+_CHANGING = ("fan_id", "dealer_id", "store_id", "state", "amount", "item_count", "placed_at", "received_at")
+_RECEIVED = (OrderState.RECEIVED, OrderState.COMPLETED)
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ async def _write(
     await _replace_lines(session, brand, {ids[number]: latest[number][1] for number in changed}, had)
     if changed:
         await recompute_spend(session, {row["fan_id"] for row in changed.values()} | moved_from)
+        await announce(session, brand, sorted(ids[number] for number in changed))
     for number, (index, _) in latest.items():
         results[index].id = ids[number]
         results[index].outcome = _outcome(number in known, number in changed)
@@ -207,7 +211,13 @@ def _row(brand: Brand, source: str, order: OrderInput, fan_id: int, known: Any) 
         "currency": brand.currency,
         "item_count": order.items() if counts else known.item_count,
         "placed_at": order.placed_at,
+        "received_at": _received_at(order, known),
     }
+
+
+def _received_at(order: OrderInput, known: Any) -> datetime | None:
+    before = None if known is None else known.received_at
+    return order.received_at or before or (clock.now() if order.state in _RECEIVED else None)
 
 
 def _differs(row: dict[str, Any], known: Any) -> bool:

@@ -6,6 +6,7 @@ from domain.events.merge import COUNTS, EVENTS, FOLLOWS
 from domain.fans.merge import FANS
 from domain.orders.merge import ORDERS
 from domain.persons.moving import Mover
+from domain.points.earning.merge import GRANTS
 from domain.referrals.merge import REFERRALS
 from domain.shares.merge import SHARES
 from domain.tags.merge import TAGS
@@ -15,5 +16,6 @@ from domain.timeline.merge import CHANGES
 # the events of the time since the merge before those are given away.
 MOVERS: tuple[Mover, ...] = (
     *(ORDERS, TAGS, EVENTS, COUNTS, FOLLOWS, CHANGES, ATTRIBUTES, CONSENTS, CONSENT_RECORDS, SHARES, REFERRALS),
+    GRANTS,
     FANS,
 )

@@ -13,6 +13,7 @@ from domain.fans import privacy as fans
 from domain.jobs import privacy as jobs
 from domain.orders import privacy as orders
 from domain.persons import privacy as persons
+from domain.points.earning import privacy as earning
 from domain.privacy.subject import Export, Holding
 from domain.referrals import privacy as referrals
 from domain.shares import privacy as shares
@@ -28,6 +29,7 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     timeline.HOLDING,
     events.HOLDING,
     orders.HOLDING,
+    earning.HOLDING,
     shares.HOLDING,
     referrals.HOLDING,
     jobs.HOLDING,

@@ -117,6 +117,21 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         f'unblockIdentity(input: {{blockedId: "{ID}"}}) {{ userErrors {{ code }} }}',
         GROUP_ADMINS,
     ),
+    "Query.pointRules": (f"pointRules{FIRST}", READERS),
+    "Mutation.createPointRule": (
+        f'createPointRule(input: {{brandId: "{ID}", code: "x", name: "x", event: "x"}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
+    "Mutation.updatePointRule": (f'updatePointRule(input: {{ruleId: "{ID}"}}) {{ userErrors {{ code }} }}', ADMINS),
+    "Mutation.disablePointRule": (f'disablePointRule(input: {{ruleId: "{ID}"}}) {{ userErrors {{ code }} }}', ADMINS),
+    "Mutation.installPointsProgramme": (
+        f'installPointsProgramme(input: {{brandId: "{ID}", preset: ZIPPO}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
+    "Mutation.recordOrderRefunds": (
+        f'recordOrderRefunds(input: {{brandId: "{ID}", source: "x", idempotencyKey: "x", refunds: []}}) {{ replayed }}',
+        WRITERS,
+    ),
     "Query.gift": (f'gift(id: "{ID}") {{ id }}', READERS),
     "Query.gifts": (f"gifts{FIRST}", READERS),
     "Mutation.createGift": (

@@ -30,6 +30,7 @@ EMPTY = {"channel_accounts", "fan_aliases", "event_definitions", "events", "even
 EMPTY |= {"identity_brands"}
 EMPTY |= {"consents", "consent_records", "erasures", "attributes", "fan_attributes", "fan_changes", "fan_name_parts"}
 EMPTY |= {"hot_counts", "gifts"}
+EMPTY |= {"order_refunds", "point_rules", "point_grants", "point_counters"}
 NODE_TABLES = {"groups": "Group", "brands": "Brand", "dealers": "Dealer", "stores": "Store", "tags": "Tag"}
 
 
