@@ -52,6 +52,15 @@ async def insert_all(session: AsyncSession, bulk: Bulk) -> list[int]:
     return ids
 
 
+async def insert_rows(session: AsyncSession, bulk: Bulk) -> None:
+    """Insert the rows."""
+    check_insert(session.info["scope"], bulk.table, bulk.shared)
+    if _has_arrays(session):
+        await _run(session, bulk, "")
+    else:
+        await session.execute(insert(bulk.table), bulk.rows)
+
+
 async def insert_new(session: AsyncSession, bulk: Bulk, key: str) -> set[Any]:
     """Insert the rows whose unique key nobody has, in the order given, and return their values of the column `key`."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)

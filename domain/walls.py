@@ -20,6 +20,8 @@ BRAND_TABLES = (
     *("consents", "consent_records", "erasures"),
     *("order_refunds", "point_rules", "point_grants", "point_counters"),
     "gifts",
+    *("points_programmes", "point_accounts", "point_transfers", "point_entries"),
+    *("point_lots", "point_draws", "point_pendings", "point_adjustments", "point_seals"),
 )
 # What is a fan's alone: their brand's staff may see that it is there, another fan or a dealer may not.
 OWN_TABLES = ("jobs", "export_parts")

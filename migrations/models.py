@@ -13,6 +13,8 @@ from domain.mall import models as mall
 from domain.orders import models as orders
 from domain.persons import models as persons
 from domain.points.earning import models as earning
+from domain.points.ledger import models as ledger
+from domain.points.programme import models as programme
 from domain.privacy import models as privacy
 from domain.referrals import models as referrals
 from domain.shares import models as shares
@@ -31,6 +33,7 @@ __all__ = [
     "fans",
     "idempotency",
     "jobs",
+    "ledger",
     "live",
     "mall",
     "metadata",
@@ -39,6 +42,7 @@ __all__ = [
     "outbox",
     "persons",
     "privacy",
+    "programme",
     "referrals",
     "shares",
     "tags",

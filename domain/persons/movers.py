@@ -7,6 +7,7 @@ from domain.fans.merge import FANS
 from domain.orders.merge import ORDERS
 from domain.persons.moving import Mover
 from domain.points.earning.merge import GRANTS
+from domain.points.ledger.merge import POINTS
 from domain.referrals.merge import REFERRALS
 from domain.shares.merge import SHARES
 from domain.tags.merge import TAGS
@@ -17,5 +18,6 @@ from domain.timeline.merge import CHANGES
 MOVERS: tuple[Mover, ...] = (
     *(ORDERS, TAGS, EVENTS, COUNTS, FOLLOWS, CHANGES, ATTRIBUTES, CONSENTS, CONSENT_RECORDS, SHARES, REFERRALS),
     GRANTS,
+    POINTS,
     FANS,
 )

@@ -14,6 +14,7 @@ from domain.jobs import privacy as jobs
 from domain.orders import privacy as orders
 from domain.persons import privacy as persons
 from domain.points.earning import privacy as earning
+from domain.points.ledger import privacy as points
 from domain.privacy.subject import Export, Holding
 from domain.referrals import privacy as referrals
 from domain.shares import privacy as shares
@@ -30,6 +31,7 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     events.HOLDING,
     orders.HOLDING,
     earning.HOLDING,
+    points.HOLDING,
     shares.HOLDING,
     referrals.HOLDING,
     jobs.HOLDING,

@@ -31,6 +31,8 @@ EMPTY |= {"identity_brands"}
 EMPTY |= {"consents", "consent_records", "erasures", "attributes", "fan_attributes", "fan_changes", "fan_name_parts"}
 EMPTY |= {"hot_counts", "gifts"}
 EMPTY |= {"order_refunds", "point_rules", "point_grants", "point_counters"}
+EMPTY |= {"points_programmes", "point_accounts", "point_transfers", "point_entries", "point_lots", "point_draws"}
+EMPTY |= {"point_pendings", "point_adjustments", "point_seals"}
 NODE_TABLES = {"groups": "Group", "brands": "Brand", "dealers": "Dealer", "stores": "Store", "tags": "Tag"}
 
 

@@ -1,0 +1,171 @@
+"""Accounts of fans: opened where there is none, and locked in one order, so that no two wait for each other."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.bulk import among
+from domain.database import insert_ignore
+from domain.errors import NotFound
+from domain.fans.models import Fan
+from domain.persons.models import FanAlias
+from domain.points.ledger.models import BALANCES, MAX_POINTS, EntryKind, PointAccount, PointLot
+from domain.points.ledger.rules import Balances, InsufficientPoints, PointsLimit
+from domain.points.programme.rules import Programme
+from domain.tables import table_of
+
+accounts, lots, fans, aliases = table_of(PointAccount), table_of(PointLot), table_of(Fan), table_of(FanAlias)
+
+# which column of an account the entries of a kind change
+COLUMNS = {kind: kind.value.lower() for kind in BALANCES} | {EntryKind.REDEEMED: "spent", EntryKind.EXPIRED: "expired"}
+
+
+@dataclass
+class Lot:
+    """What is left of a lot while its account is locked."""
+
+    id: int
+    transfer_id: int
+    remaining: int
+    granted_at: Any
+    expires_at: Any
+
+
+@dataclass
+class Account:
+    """A locked account: what it holds, and how much that differs from what the database says."""
+
+    id: int
+    group_id: int
+    brand_id: int
+    fan_id: int
+    former: bool
+    holds: dict[str, int]
+    changed: dict[str, int] = field(default_factory=dict)
+    lots: list[Lot] = field(default_factory=list)
+
+    @property
+    def free(self) -> int:
+        """What may be spent, below zero where more is owed than there is."""
+        return self.holds["spendable"] + self.holds["debt"]
+
+    @property
+    def balances(self) -> Balances:
+        return Balances(**self.holds)
+
+    def change(self, kind: EntryKind, amount: int) -> None:
+        """Take an entry into the balances. Raises InsufficientPoints or PointsLimit where none can be so."""
+        column = COLUMNS.get(kind)
+        if column is None:
+            return
+        holds = self.holds[column] + amount
+        if not -MAX_POINTS <= holds <= (0 if kind is EntryKind.DEBT else MAX_POINTS):
+            raise PointsLimit(field=("points",))
+        if kind is not EntryKind.DEBT and holds < 0:
+            raise InsufficientPoints(field=("points",))
+        self.holds[column] = holds
+        self.changed[column] = self.changed.get(column, 0) + amount
+
+
+async def lock_of_fans(session: AsyncSession, programme: Programme, fan_ids: Iterable[int]) -> dict[int, Account]:
+    """Return the accounts of the brand's fans by the ids asked for, locked until the transaction ends.
+
+    The id of a fan who was merged away leads to who they are now. Raises NotFound for a fan the brand has not.
+    """
+    wanted = set(fan_ids)
+    found = await _current(session, programme, wanted)
+    missing = wanted - found.keys()
+    if missing:
+        found |= await _opened(session, programme, missing)
+    return found
+
+
+async def lock_accounts(session: AsyncSession, ids: Collection[int], *, waiting: bool = True) -> dict[int, Account]:
+    """Return accounts by their ids, locked; without `waiting`, only those that nobody else holds."""
+    found = await _lock(session, among(session, accounts.c.id, sorted(ids)), waiting=waiting)
+    return {account.id: account for account in found}
+
+
+async def lock_with_heir(session: AsyncSession, account_id: int) -> tuple[Account, Account | None]:
+    """Return an account and the one its fan has now, both locked: another one where the fan was merged away.
+
+    After an erasure there is no other, and no heir.
+    """
+    fan = select(accounts.c.fan_id).where(accounts.c.id == account_id).scalar_subquery()
+    current = and_(accounts.c.fan_id == fan, accounts.c.former.is_(False))
+    found = await _lock(session, or_(accounts.c.id == account_id, current))
+    (own,) = [account for account in found if account.id == account_id]
+    return own, next((account for account in found if not account.former), None)
+
+
+async def load_lots(session: AsyncSession, locked: Collection[Account]) -> None:
+    """Read what is left of the lots of locked accounts: soonest expiry first, then oldest."""
+    by_id = {account.id: account for account in locked}
+    left = (among(session, lots.c.account_id, sorted(by_id)), lots.c.remaining > 0)
+    columns = (lots.c.id, lots.c.transfer_id, lots.c.remaining, lots.c.granted_at, lots.c.expires_at)
+    order = (lots.c.expires_at.asc().nulls_last(), lots.c.granted_at, lots.c.id)
+    for account in by_id.values():
+        account.lots = []
+    for row in await session.execute(select(lots.c.account_id, *columns).where(*left).order_by(*order)):
+        by_id[row.account_id].lots.append(Lot(*row[1:]))
+
+
+async def _current(session: AsyncSession, programme: Programme, fan_ids: Collection[int]) -> dict[int, Account]:
+    mine = (accounts.c.brand_id == programme.brand_id, accounts.c.former.is_(False))
+    found = await _lock(session, among(session, accounts.c.fan_id, sorted(fan_ids)), *mine)
+    return {account.fan_id: account for account in found}
+
+
+async def _lock(
+    session: AsyncSession, which: ColumnElement[bool], *more: ColumnElement[bool], waiting: bool = True
+) -> list[Account]:
+    statement = select(accounts).where(which, *more).order_by(accounts.c.id)
+    rows = await session.execute(statement.with_for_update(key_share=True, skip_locked=not waiting))
+    return [_account(row) for row in rows]
+
+
+def _account(row: Any) -> Account:
+    holds = {column: int(getattr(row, column)) for column in COLUMNS.values()}
+    return Account(row.id, row.group_id, row.brand_id, row.fan_id, row.former, holds)
+
+
+async def _opened(session: AsyncSession, programme: Programme, fan_ids: set[int]) -> dict[int, Account]:
+    there = await _there(session, programme, fan_ids)
+    now = {fan_id: fan_id for fan_id in there}
+    if len(there) < len(fan_ids):
+        now |= await _who_they_are(session, programme, fan_ids - there)
+    if len(now) < len(fan_ids):
+        raise NotFound("No such fan.", field=("fanId",))
+    place = {"group_id": programme.group_id, "brand_id": programme.brand_id, "former": False}
+    rows = [{**place, **dict.fromkeys(COLUMNS.values(), 0), "fan_id": fan_id} for fan_id in sorted(set(now.values()))]
+    await session.execute(insert_ignore(session, accounts, rows))
+    found = await _current(session, programme, set(now.values()))
+    return {asked: found[fan_id] for asked, fan_id in now.items()}
+
+
+async def _there(session: AsyncSession, programme: Programme, fan_ids: Collection[int]) -> set[int]:
+    """Return those who are fans of the brand, and hold them there: a merge takes the row away."""
+    mine = (fans.c.brand_id == programme.brand_id, among(session, fans.c.id, sorted(fan_ids)))
+    held = select(fans.c.id).where(*mine).order_by(fans.c.id).with_for_update(read=True, key_share=True)
+    return set((await session.execute(held)).scalars())
+
+
+async def _who_they_are(session: AsyncSession, programme: Programme, gone: Collection[int]) -> dict[int, int]:
+    mine = (aliases.c.brand_id == programme.brand_id, among(session, aliases.c.old_id, sorted(gone)))
+    led = {row.old_id: row.fan_id for row in await session.execute(select(aliases).where(*mine))}
+    there = await _there(session, programme, set(led.values()))
+    return {old: fan_id for old, fan_id in led.items() if fan_id in there}
+
+
+async def reserve(session: AsyncSession, table: Any, count: int) -> list[int]:
+    """Take the next ids of a table, in order, for rows that name each other in one transaction."""
+    if session.get_bind().dialect.name == "postgresql":
+        numbers = func.generate_series(1, count).table_valued("n")
+        sequence = func.nextval(f"{table.name}_id_seq")
+        return sorted((await session.execute(select(sequence).select_from(numbers))).scalars())
+    # one writer at a time: nobody else takes the next ids meanwhile
+    last = (await session.execute(select(func.max(table.c.id)))).scalar() or 0
+    return list(range(last + 1, last + 1 + count))

@@ -1,0 +1,287 @@
+"""The one place that writes the ledger: transfers on locked accounts, with their entries, lots and draws."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import clock
+from domain.bulk import Bulk, among, insert_rows
+from domain.points.ledger.accounts import Account, accounts, reserve
+from domain.points.ledger.models import (
+    EntryKind,
+    PendingState,
+    PointDraw,
+    PointEntry,
+    PointLot,
+    PointPending,
+    PointTransfer,
+    TransferKind,
+)
+from domain.points.ledger.rules import OWN, Balances, Posted, Why, signed_by
+from domain.points.ledger.watchers import growth_changed
+from domain.tables import table_of
+
+transfers, entries, lots = table_of(PointTransfer), table_of(PointEntry), table_of(PointLot)
+draws, pendings = table_of(PointDraw), table_of(PointPending)
+_SPENT = {EntryKind.SPENDABLE, EntryKind.DEBT}
+
+
+@dataclass
+class NewLot:
+    """A lot a transfer makes."""
+
+    granted: int
+    granted_at: datetime
+    expires_at: datetime | None
+    from_lot_id: int | None = None
+
+
+@dataclass
+class Draft:
+    """A transfer that is not written yet. Its amounts are taken into the account when it is made."""
+
+    account: Account
+    kind: TransferKind
+    changes: Mapping[EntryKind, int]
+    why: Why
+    source: str | None
+    points: int
+    growth: int
+    balances: Balances
+    reverses_id: int | None = None
+    available_at: datetime | None = None
+    lots: list[NewLot] = field(default_factory=list)
+    draws: dict[int, int] = field(default_factory=dict)
+    id: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.source or f"{OWN}{self.kind.value.lower()}:{self.id}"
+
+
+class Book:
+    """What is about to be written about locked accounts of one brand."""
+
+    def __init__(self) -> None:
+        self.now = clock.now()
+        self.drafts: list[Draft] = []
+
+    def post(
+        self,
+        account: Account,
+        kind: TransferKind,
+        changes: Mapping[EntryKind, int],
+        why: Why,
+        *,
+        source: str | None = None,
+        reverses_id: int | None = None,
+        available_at: datetime | None = None,
+    ) -> Draft:
+        """Take a transfer into its account; the entries must add up to zero. What `source` says may be written once.
+
+        Raises InsufficientPoints and PointsLimit.
+        """
+        made = {entry: amount for entry, amount in changes.items() if amount}
+        for entry, amount in made.items():
+            account.change(entry, amount)
+        points, growth = _for_the_fan(kind, made)
+        draft = Draft(account, kind, made, why, source, points, growth, account.balances, reverses_id, available_at)
+        self.drafts.append(draft)
+        return draft
+
+    def draw(self, draft: Draft, points: int, *, first: int | None = None) -> None:
+        """Take points out of the account's lots, those of the transfer `first` before the others.
+
+        The lots have been loaded, and hold what the balance says.
+        """
+        account = draft.account
+        left = points
+        for lot in sorted(account.lots, key=lambda lot: lot.transfer_id != first):
+            taken = min(left, lot.remaining)
+            if taken:
+                lot.remaining -= taken
+                draft.draws[lot.id] = draft.draws.get(lot.id, 0) + taken
+                left -= taken
+        assert left == 0, "the lots do not hold what the balance says"
+
+    async def write(self, session: AsyncSession) -> list[Posted]:
+        """Write everything, tell who watches growth, and return what was posted in the order it was made."""
+        if not self.drafts:
+            return []
+        for draft, id_ in zip(self.drafts, await reserve(session, transfers, len(self.drafts)), strict=True):
+            draft.id = id_
+        await _change_accounts(session, self._changed())
+        if any(draft.changes for draft in self.drafts):
+            await insert_rows(session, _entries(self.drafts))
+        await insert_rows(session, _transfers(self.drafts, self.now))
+        await self._write_lots(session)
+        await self._write_pendings(session)
+        risen = [draft.account for draft in self.drafts if EntryKind.GROWTH in draft.changes]
+        await growth_changed(session, {account.fan_id: account.brand_id for account in risen})
+        return [posted(draft) for draft in self.drafts]
+
+    def _changed(self) -> list[Account]:
+        by_id = {draft.account.id: draft.account for draft in self.drafts}
+        return [by_id[id_] for id_ in sorted(by_id)]
+
+    async def _write_lots(self, session: AsyncSession) -> None:
+        made = [(draft, lot) for draft in self.drafts for lot in draft.lots]
+        if made:
+            await insert_rows(session, _lots(made))
+        drawn = [(draft, lot_id, points) for draft in self.drafts for lot_id, points in draft.draws.items()]
+        if drawn:
+            await _take(session, drawn)
+            rows = [
+                {**_place(draft), "transfer_id": draft.id, "lot_id": lot_id, "points": points}
+                for draft, lot_id, points in drawn
+            ]
+            await session.execute(insert(draws), rows)
+
+    async def _write_pendings(self, session: AsyncSession) -> None:
+        rows = [
+            {
+                **_place(draft),
+                "transfer_id": draft.id,
+                "account_id": draft.account.id,
+                "points": draft.points,
+                "growth": draft.growth,
+                "available_at": draft.available_at,
+                "state": PendingState.PENDING.value,
+            }
+            for draft in self.drafts
+            if draft.kind is TransferKind.EARN and draft.available_at is not None
+        ]
+        if rows:
+            await session.execute(insert(pendings), rows)
+
+
+def posted(draft: Draft) -> Posted:
+    """Say what a draft that was written has become."""
+    holds = draft.balances
+    return Posted(
+        *(draft.id, draft.kind, draft.account.fan_id, draft.key, draft.points, draft.growth),
+        *(holds.spendable + holds.debt, holds.growth, draft.available_at is not None),
+    )
+
+
+async def known(session: AsyncSession, brand_id: int, sources: Sequence[str]) -> dict[str, Any]:
+    """Return the transfers that are posted under these natural keys of a brand.
+
+    Asked after the accounts are locked, it misses none that another posted on them.
+    """
+    if not sources:
+        return {}
+    statement = select(transfers).where(
+        transfers.c.brand_id == brand_id, among(session, transfers.c.source, list(sources))
+    )
+    return {row.source: row for row in await session.execute(statement)}
+
+
+def replayed(row: Any, fan_id: int) -> Posted:
+    """Say again what was posted before."""
+    return Posted(
+        *(row.id, TransferKind(row.kind), fan_id, row.source, row.points, row.growth),
+        *(row.balance, row.growth_balance, row.available_at is not None),
+        replayed=True,
+    )
+
+
+def _for_the_fan(kind: TransferKind, changes: Mapping[EntryKind, int]) -> tuple[int, int]:
+    """Say what a transfer does for the fan: an earn that waits counts in full, its end by what comes free."""
+    points, growth = set(_SPENT), {EntryKind.GROWTH}
+    if kind in (TransferKind.EARN, TransferKind.CANCEL):
+        points, growth = points | {EntryKind.PENDING}, growth | {EntryKind.GROWTH_PENDING}
+    if kind is TransferKind.SPEND and EntryKind.HELD in changes:
+        points = {EntryKind.HELD}
+    return (
+        sum(amount for entry, amount in changes.items() if entry in points),
+        sum(amount for entry, amount in changes.items() if entry in growth),
+    )
+
+
+async def _change_accounts(session: AsyncSession, changed: Sequence[Account]) -> None:
+    """Change the balances by what was posted; the database refuses one below zero."""
+    columns = sorted({column for account in changed for column in account.changed})
+    if not columns:
+        return
+    statement = (
+        update(accounts)
+        .where(accounts.c.id == bindparam("of"))
+        .values({column: accounts.c[column] + bindparam(f"by_{column}") for column in columns})
+    )
+    rows = [
+        {"of": account.id, **{f"by_{column}": account.changed.get(column, 0) for column in columns}}
+        for account in changed
+    ]
+    await session.execute(statement, rows)
+    for account in changed:
+        account.changed.clear()
+
+
+async def _take(session: AsyncSession, drawn: Sequence[tuple[Draft, int, int]]) -> None:
+    totals: dict[int, int] = {}
+    for _, lot_id, points in drawn:
+        totals[lot_id] = totals.get(lot_id, 0) + points
+    statement = update(lots).where(lots.c.id == bindparam("of")).values(remaining=lots.c.remaining - bindparam("taken"))
+    await session.execute(statement, [{"of": lot_id, "taken": totals[lot_id]} for lot_id in sorted(totals)])
+
+
+def _place(draft: Draft) -> dict[str, int]:
+    return {"group_id": draft.account.group_id, "brand_id": draft.account.brand_id}
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _entries(drafts: Sequence[Draft]) -> Bulk:
+    rows = [
+        {"transfer_id": draft.id, "kind": kind.value, "amount": amount}
+        for draft in drafts
+        for kind, amount in draft.changes.items()
+    ]
+    return Bulk(entries, _place(drafts[0]), _columns(rows))
+
+
+def _transfers(drafts: Sequence[Draft], now: datetime) -> Bulk:
+    shared = {**_place(drafts[0]), "recorded_at": now}
+    return Bulk(transfers, shared, _columns([_transfer(draft, now) for draft in drafts]))
+
+
+def _transfer(draft: Draft, now: datetime) -> dict[str, Any]:
+    holds, why = draft.balances, draft.why
+    return {
+        "id": draft.id,
+        "account_id": draft.account.id,
+        "kind": draft.kind.value,
+        "source": draft.key,
+        "points": draft.points,
+        "growth": draft.growth,
+        "balance": holds.spendable + holds.debt,
+        "growth_balance": holds.growth,
+        "reason": why.reason,
+        "actor": signed_by(why.actor),
+        "rule_id": why.rule_id,
+        "reference": why.reference,
+        "request_key": why.request_key,
+        "reverses_id": draft.reverses_id,
+        "occurred_at": why.at or now,
+        "available_at": draft.available_at,
+    }
+
+
+def _lots(made: Sequence[tuple[Draft, NewLot]]) -> Bulk:
+    rows = [
+        {
+            "account_id": draft.account.id,
+            "transfer_id": draft.id,
+            "remaining": lot.granted,
+            **vars(lot),
+        }
+        for draft, lot in made
+    ]
+    return Bulk(lots, _place(made[0][0]), _columns(rows))

@@ -1,0 +1,106 @@
+"""Earning: many fans at once, each once for each natural key, at once or when its day comes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.bulk import among
+from domain.points.ledger.accounts import Account, accounts, lock_of_fans
+from domain.points.ledger.book import Book, Draft, NewLot, known, posted, replayed
+from domain.points.ledger.models import EntryKind, TransferKind
+from domain.points.ledger.rules import Earn, Posted, SourceConflict, Why, check_amount, check_texts
+from domain.points.programme.rules import Programme, expires_at
+
+
+async def earn(
+    session: AsyncSession,
+    programme: Programme,
+    earns: Sequence[Earn],
+    *,
+    actor: str,
+    request_key: str | None = None,
+) -> list[Posted]:
+    """Give fans points and growth, and say for each what was posted, in the order they were named.
+
+    A source that was posted before is answered as it was then, `replayed`; with other amounts or for another fan it
+    raises SourceConflict. What is earned settles a debt first. Raises BadInput, NotFound and PointsLimit.
+    """
+    for one in earns:
+        check_amount(one.points, one.growth)
+        check_texts(one.source, one.reason, one.reference)
+    if not earns:
+        return []
+    locked = await lock_of_fans(session, programme, [one.fan_id for one in earns])
+    before = await known(session, programme.brand_id, [one.source for one in earns])
+    await _check_replays(session, earns, locked, before)
+    book, drafts = Book(), dict[str, Draft]()
+    for one in earns:
+        if one.source in drafts:
+            _check_same(one, drafts[one.source].account is locked[one.fan_id], drafts[one.source])
+        elif one.source not in before:
+            why = Why(one.reason, actor, one.reference, request_key, one.rule_id, one.at)
+            drafts[one.source] = _post(book, programme, locked[one.fan_id], one, why)
+    await book.write(session)
+    return _answers(earns, locked, before, drafts)
+
+
+def _answers(
+    earns: Sequence[Earn], locked: Mapping[int, Account], before: Mapping[str, Any], drafts: Mapping[str, Draft]
+) -> list[Posted]:
+    said: list[Posted] = []
+    for place, one in enumerate(earns):
+        if one.source in before:
+            said.append(replayed(before[one.source], locked[one.fan_id].fan_id))
+        else:
+            again = any(other.source == one.source for other in earns[:place]) if len(drafts) < len(earns) else False
+            said.append(replace(posted(drafts[one.source]), replayed=again))
+    return said
+
+
+def _post(book: Book, programme: Programme, account: Account, one: Earn, why: Why) -> Draft:
+    issued = {EntryKind.ISSUED: -one.points, EntryKind.GROWTH_ISSUED: -one.growth}
+    if one.available_at is not None and one.available_at > book.now:
+        waits = {EntryKind.PENDING: one.points, EntryKind.GROWTH_PENDING: one.growth}
+        return book.post(
+            account, TransferKind.EARN, waits | issued, why, source=one.source, available_at=one.available_at
+        )
+    free = credit(account, one.points) | {EntryKind.GROWTH: one.growth}
+    draft = book.post(account, TransferKind.EARN, free | issued, why, source=one.source)
+    add_lot(draft, programme, one.available_at or one.at or book.now)
+    return draft
+
+
+def credit(account: Account, points: int) -> dict[EntryKind, int]:
+    """Say where points that come free go: what is owed is settled first."""
+    settled = min(points, -account.holds["debt"])
+    return {EntryKind.DEBT: settled, EntryKind.SPENDABLE: points - settled}
+
+
+def add_lot(draft: Draft, programme: Programme, granted_at: datetime) -> None:
+    """Make the lot of what became spendable."""
+    granted = draft.changes.get(EntryKind.SPENDABLE, 0)
+    if granted:
+        draft.lots.append(NewLot(granted, granted_at, expires_at(programme, granted_at)))
+
+
+async def _check_replays(
+    session: AsyncSession, earns: Sequence[Earn], locked: Mapping[int, Account], before: Mapping[str, Any]
+) -> None:
+    """Raise SourceConflict where what was posted is not what is asked for now; a fan may be another's since a merge."""
+    if not before:
+        return
+    of = among(session, accounts.c.id, sorted({row.account_id for row in before.values()}))
+    owners = {row.id: row.fan_id for row in await session.execute(select(accounts.c.id, accounts.c.fan_id).where(of))}
+    for one in earns:
+        row = before.get(one.source)
+        if row is not None:
+            _check_same(one, owners.get(row.account_id) == locked[one.fan_id].fan_id, row)
+
+
+def _check_same(one: Earn, same_fan: bool, row: Any) -> None:
+    if not same_fan or (row.kind, row.points, row.growth) != (TransferKind.EARN.value, one.points, one.growth):
+        raise SourceConflict(field=("source",))

@@ -1,0 +1,155 @@
+"""Points of fans who become one: their balances add up, both histories stay, and an unmerge takes them apart again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.persons.holdings import among
+from domain.persons.moving import FanPair, Move, Undoing, pieces
+from domain.points.ledger.accounts import Account, Lot, accounts, load_lots, lock_of_fans, lots
+from domain.points.ledger.book import Book, pendings, transfers
+from domain.points.ledger.models import EntryKind, PendingState, TransferKind
+from domain.points.ledger.moving import Load, all_of, carry, settle
+from domain.points.ledger.rules import Why
+from domain.points.programme.queries import programmes_of
+from domain.points.programme.rules import Programme
+from domain.reads import grouped
+
+_WAITS = pendings.c.state == PendingState.PENDING.value
+
+
+class Points:
+    """Moves balances by MERGE transfers, lot by lot; the account a fan had becomes a former one of who they are now.
+
+    An unmerge gives back what is left of the lots that were brought, and of growth, debt and what waits as much as is
+    there of what was brought. What was spent since is nobody's any more.
+    """
+
+    what = "points"
+    tables = frozenset({"point_accounts"})
+
+    async def move(self, session: AsyncSession, pairs: Sequence[FanPair]) -> list[Move]:
+        gone = among(session, accounts.c.fan_id, [pair.gone for pair in pairs])
+        owned = select(accounts.c.id, accounts.c.fan_id, accounts.c.former).where(gone).order_by(accounts.c.id)
+        by_fan = grouped(await session.execute(owned), lambda row: int(row.fan_id))
+        programmes = await programmes_of(session, {pair.brand_id for pair in pairs if pair.gone in by_fan})
+        moves: list[Move] = []
+        for pair in (pair for pair in pairs if pair.gone in by_fan):
+            moves += await _move(session, programmes[pair.brand_id], pair, by_fan[pair.gone])
+        return moves
+
+    async def restore(self, session: AsyncSession, undoing: Undoing) -> None:
+        pair, owned = undoing.pair, undoing.listed("accounts")
+        programme = (await programmes_of(session, [pair.brand_id]))[pair.brand_id]
+        if owned:
+            back = among(session, accounts.c.id, owned)
+            await session.execute(update(accounts).where(back).values(fan_id=pair.gone))
+        for current in undoing.listed("current"):
+            await session.execute(update(accounts).where(accounts.c.id == current).values(former=False))
+        if undoing.to_gone or owned:
+            locked = await lock_of_fans(session, programme, [pair.into, pair.gone])
+            await _take_apart(session, undoing, locked[pair.into], locked[pair.gone])
+
+
+async def _move(session: AsyncSession, programme: Programme, pair: FanPair, owned: Sequence[Any]) -> list[Move]:
+    current = [row.id for row in owned if not row.former]
+    record: dict[str, Any] = {"accounts": [row.id for row in owned], "current": current}
+    waiting: list[int] = []
+    if current:
+        locked = await lock_of_fans(session, programme, [pair.into, pair.gone])
+        source, target = locked[pair.gone], locked[pair.into]
+        record |= await _carry_all(session, pair, source, target)
+        waiting = await _hand_over_pendings(session, source, target)
+    this = accounts.c.fan_id == pair.gone
+    await session.execute(update(accounts).where(this).values(fan_id=pair.into, former=True))
+    return [Move(pair, record), *(Move(pair, {"pendings": piece}) for piece in pieces(waiting))]
+
+
+async def _carry_all(session: AsyncSession, pair: FanPair, source: Account, target: Account) -> dict[str, Any]:
+    await load_lots(session, [source])
+    load, book = all_of(source), Book()
+    carry(book, source, target, load, _why(pair), f"~merge:{pair.merge_id}:{source.id}")
+    posted = await book.write(session)
+    await settle(session, [target])
+    brought = {name: [load.amounts[kind]] for name, kind in (("growth", EntryKind.GROWTH), ("debt", EntryKind.DEBT))}
+    return brought | {"came": [posted[1].transfer_id] if posted else []}
+
+
+def _why(pair: FanPair) -> Why:
+    return Why("merge", "system", f"PersonMerge:{pair.merge_id}")
+
+
+async def _hand_over_pendings(session: AsyncSession, source: Account, target: Account) -> list[int]:
+    mine = (pendings.c.account_id == source.id, _WAITS)
+    moved = update(pendings).where(*mine).values(account_id=target.id).returning(pendings.c.transfer_id)
+    return sorted((await session.execute(moved)).scalars())
+
+
+async def _take_apart(session: AsyncSession, undoing: Undoing, source: Account, target: Account) -> None:
+    """Give the fan who comes back what is theirs, out of the account of the one who stays."""
+    pair = undoing.pair
+    waiting = await _pendings_of(session, undoing, source)
+    of_lots = await _lots_of(session, undoing, source)
+    growth = sum(undoing.listed("growth")) + (await _growth_since(session, undoing, source) if undoing.to_gone else 0)
+    amounts = {
+        EntryKind.SPENDABLE: sum(points for _, points in of_lots),
+        EntryKind.PENDING: sum(row.points for row in waiting),
+        EntryKind.DEBT: max(sum(undoing.listed("debt")), source.holds["debt"]),
+        EntryKind.GROWTH: max(0, min(growth, source.holds["growth"])),
+        EntryKind.GROWTH_PENDING: sum(row.growth for row in waiting),
+    }
+    book = Book()
+    carry(book, source, target, Load(amounts, of_lots), _why(pair), f"~unmerge:{pair.merge_id}:{target.id}")
+    await book.write(session)
+    if waiting:
+        moved = among(session, pendings.c.transfer_id, [row.transfer_id for row in waiting])
+        await session.execute(update(pendings).where(moved).values(account_id=target.id))
+    await settle(session, [source, target])
+
+
+async def _pendings_of(session: AsyncSession, undoing: Undoing, source: Account) -> list[Any]:
+    listed, others = set(undoing.listed("pendings")), undoing.of_others("pendings")
+    recorded = (pendings, transfers.c.recorded_at)
+    joined = pendings.join(transfers, transfers.c.id == pendings.c.transfer_id)
+    mine = select(*recorded).select_from(joined).where(pendings.c.account_id == source.id, _WAITS)
+    rows = (await session.execute(mine)).all()
+    since = {row.transfer_id for row in rows if undoing.to_gone and row.recorded_at >= undoing.since}
+    return [row for row in rows if row.transfer_id in listed | (since - others)]
+
+
+async def _lots_of(session: AsyncSession, undoing: Undoing, source: Account) -> list[tuple[Lot, int]]:
+    """Return what is left of the lots that were brought, and of those that came since where they go along."""
+    await load_lots(session, [source])
+    mine = await _descended(session, undoing.listed("came"))
+    if undoing.to_gone:
+        others = await _descended(session, list(undoing.of_others("came")))
+        joined = lots.join(transfers, transfers.c.id == lots.c.transfer_id)
+        came = (lots.c.account_id == source.id, lots.c.remaining > 0, transfers.c.recorded_at >= undoing.since)
+        since = (await session.execute(select(lots.c.id).select_from(joined).where(*came))).scalars()
+        mine |= set(since) - others
+    return [(lot, lot.remaining) for lot in source.lots if lot.id in mine and lot.remaining]
+
+
+async def _descended(session: AsyncSession, transfer_ids: Sequence[int]) -> set[int]:
+    """Return the lots these transfers made, and those that merges and unmerges since made of them."""
+    made = select(lots.c.id).where(among(session, lots.c.transfer_id, transfer_ids))
+    newest = set((await session.execute(made)).scalars()) if transfer_ids else set()
+    found = set(newest)
+    while newest:
+        next_ = select(lots.c.id).where(among(session, lots.c.from_lot_id, sorted(newest)))
+        newest = set((await session.execute(next_)).scalars()) - found
+        found |= newest
+    return found
+
+
+async def _growth_since(session: AsyncSession, undoing: Undoing, source: Account) -> int:
+    came = (transfers.c.account_id == source.id, transfers.c.recorded_at >= undoing.since)
+    of_fans = transfers.c.kind != TransferKind.MERGE.value
+    waiting = transfers.c.available_at.is_(None)
+    total = select(func.coalesce(func.sum(transfers.c.growth), 0)).where(*came, of_fans, waiting)
+    return int((await session.execute(total)).scalar_one())
+
+
+POINTS = Points()

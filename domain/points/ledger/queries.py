@@ -1,0 +1,52 @@
+"""Reads of balances, lots and transfers, of fans who were read under the caller's scope."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.bulk import among
+from domain.points.ledger.accounts import COLUMNS, accounts, lots
+from domain.points.ledger.rules import Balances
+from domain.reads import grouped
+
+
+@dataclass(frozen=True)
+class Expiring:
+    """Points of a fan that expire at one moment."""
+
+    fan_id: int
+    expires_at: datetime
+    points: int
+
+
+async def balances_by_fan(session: AsyncSession, fan_ids: Iterable[int]) -> dict[int, Balances]:
+    """Return what each fan has; a fan who never had points has zeros. The fans were read under the caller's scope."""
+    wanted = sorted(set(fan_ids))
+    sums = [func.sum(accounts.c[column]).label(column) for column in COLUMNS.values()]
+    statement = select(accounts.c.fan_id, *sums).where(among(session, accounts.c.fan_id, wanted))
+    rows = await session.execute(statement.group_by(accounts.c.fan_id))
+    found = {row.fan_id: Balances(*map(int, row[1:])) for row in rows}
+    return {fan_id: found.get(fan_id, Balances()) for fan_id in wanted}
+
+
+async def expiring_by_fan(
+    session: AsyncSession, fan_ids: Sequence[int], *, first: int = 10
+) -> dict[int, list[Expiring]]:
+    """Return how many points of each fan expire when, the soonest `first` moments. The fans were read under scope."""
+    of = accounts.join(lots, lots.c.account_id == accounts.c.id)
+    points = func.sum(lots.c.remaining).label("points")
+    rank = func.row_number().over(partition_by=accounts.c.fan_id, order_by=lots.c.expires_at).label("rank")
+    ending = (lots.c.remaining > 0, lots.c.expires_at.is_not(None))
+    summed = (
+        select(accounts.c.fan_id, lots.c.expires_at, points, rank)
+        .select_from(of)
+        .where(among(session, accounts.c.fan_id, sorted(set(fan_ids))), *ending)
+        .group_by(accounts.c.fan_id, lots.c.expires_at)
+        .subquery()
+    )
+    statement = select(summed.c.fan_id, summed.c.expires_at, summed.c.points).where(summed.c.rank <= first)
+    rows = await session.execute(statement.order_by(summed.c.fan_id, summed.c.expires_at))
+    return grouped([Expiring(row[0], row[1], int(row[2])) for row in rows], lambda row: row.fan_id)

@@ -1,0 +1,203 @@
+"""Taking back: what was earned for something that was undone, and what was spent on something that was not had."""
+
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import BadInput, NotFound
+from domain.points.ledger.accounts import Account, load_lots, lock_with_heir
+from domain.points.ledger.book import Book, Draft, entries, known, pendings, replayed, transfers
+from domain.points.ledger.due import expire_now
+from domain.points.ledger.models import EntryKind, PendingState, TransferKind
+from domain.points.ledger.returning import give_back
+from domain.points.ledger.rules import (
+    OWN,
+    ClawBack,
+    ClawedBack,
+    NotReversible,
+    Posted,
+    SourceConflict,
+    Why,
+    check_amount,
+    check_texts,
+)
+from domain.points.programme.models import ClawBackPolicy
+from domain.points.programme.rules import Programme
+
+_TAKEN_BACK = (TransferKind.CLAW_BACK.value, TransferKind.CANCEL.value)
+
+
+async def claw_back(session: AsyncSession, programme: Programme, wanted: ClawBack, *, actor: str) -> ClawedBack:
+    """Take back part of an earn; where it still waits, that much of it is cancelled.
+
+    Of what was granted the programme's policy takes nothing, what is there, or all of it as debt; growth never goes
+    below zero. A source that was posted before is answered as it was then. Raises BadInput where more is asked for
+    than was given and is not back yet, NotFound and SourceConflict.
+    """
+    check_amount(wanted.points, wanted.growth)
+    check_texts(wanted.source, wanted.reason, wanted.reference)
+    why = Why(wanted.reason, actor, wanted.reference)
+    return await _claw(session, programme, wanted.of, (wanted.points, wanted.growth), wanted.source, why)
+
+
+async def cancel_pending(
+    session: AsyncSession, programme: Programme, *, of: str | int, source: str, reason: str, actor: str
+) -> ClawedBack:
+    """Cancel all of an earn that still waits; what was granted stays. Answers as `claw_back` does."""
+    check_texts(source, reason, None)
+    earned, _, pending, before = await _earned(session, programme, of, source)
+    if before is not None or pending is None:
+        return await _replay(session, earned, before, (0, 0)) if before is not None else ClawedBack(0, 0)
+    return await _claw(session, programme, earned.id, (pending.points, pending.growth), source, Why(reason, actor))
+
+
+async def reverse(session: AsyncSession, programme: Programme, *, of: str | int, reason: str, actor: str) -> Posted:
+    """Take a whole transfer back, named by its source or id: once, however often it is asked for.
+
+    What was spent goes back to its lots; what was earned or adjusted upwards is clawed back, as far as the programme's
+    policy goes. Raises NotReversible for other kinds and NotFound.
+    """
+    row = await _find(session, programme, of)
+    source, why = f"{OWN}reverse:{row.id}", Why(reason, actor, row.reference)
+    if row.kind in (TransferKind.EARN.value, TransferKind.ADJUST.value) and row.points >= 0 <= row.growth:
+        back = await _claw(session, programme, row.id, None, source, why)
+        return back.posted[0]
+    if row.kind != TransferKind.SPEND.value:
+        raise NotReversible
+    owners = await lock_with_heir(session, row.account_id)
+    before = (await known(session, programme.brand_id, [source])).get(source)
+    if before is not None:
+        return replayed(before, owners[0].fan_id)
+    drew = row if row.reverses_id is None else await _find(session, programme, row.reverses_id)
+    return await give_back(session, owners, TransferKind.REVERSE, EntryKind.REDEEMED, drew, source, row.id, why)
+
+
+async def _find(session: AsyncSession, programme: Programme, of: str | int) -> Any:
+    named = transfers.c.source == of if isinstance(of, str) else transfers.c.id == of
+    mine = select(transfers).where(transfers.c.brand_id == programme.brand_id, named)
+    row = (await session.execute(mine)).one_or_none()
+    if row is None:
+        raise NotFound("No such transfer.")
+    return row
+
+
+async def _earned(
+    session: AsyncSession, programme: Programme, of: str | int, source: str
+) -> tuple[Any, Account, Any, Any]:
+    """Return an earn, the locked account its points are on now, what of it waits, and what `source` posted before."""
+    row = await _find(session, programme, of)
+    if row.kind not in (TransferKind.EARN.value, TransferKind.ADJUST.value):
+        raise NotReversible
+    own, heir = await lock_with_heir(session, row.account_id)
+    waits = (pendings.c.transfer_id == row.id, pendings.c.state == PendingState.PENDING.value)
+    pending = (await session.execute(select(pendings).where(*waits))).one_or_none()
+    before = (await known(session, programme.brand_id, [source])).get(source)
+    return row, heir or own, pending, before
+
+
+async def _claw(
+    session: AsyncSession,
+    programme: Programme,
+    of: str | int,
+    asked: tuple[int, int] | None,
+    source: str,
+    why: Why,
+) -> ClawedBack:
+    earned, account, pending, before = await _earned(session, programme, of, source)
+    if before is not None:
+        return await _replay(session, earned, before, asked)
+    left = await _not_back_yet(session, earned)
+    points, growth = asked or left
+    if points > left[0] or growth > left[1]:
+        name = "points" if points > left[0] else "growth"
+        raise BadInput(f"{name} is more than was given and is not taken back yet.", field=(name,))
+    book = Book()
+    if pending is not None:
+        draft = await _cancel(session, book, account, pending, (points, growth), source, why)
+    else:
+        await load_lots(session, [account])
+        expire_now(book, account)
+        draft = _take_back(book, programme, account, earned, (points, growth), source, why)
+    said = (await book.write(session))[-1]
+    return _answer(said, draft.changes, (points, growth))
+
+
+async def _not_back_yet(session: AsyncSession, earned: Any) -> tuple[int, int]:
+    back = (transfers.c.reverses_id == earned.id, transfers.c.kind.in_([*_TAKEN_BACK, TransferKind.REVERSE.value]))
+    sums = select(*(func.coalesce(func.sum(transfers.c[name]), 0) for name in ("points", "growth"))).where(*back)
+    points, growth = (await session.execute(sums)).one()
+    return earned.points + int(points), earned.growth + int(growth)
+
+
+async def _cancel(
+    session: AsyncSession,
+    book: Book,
+    account: Account,
+    pending: Any,
+    amounts: tuple[int, int],
+    source: str,
+    why: Why,
+) -> Draft:
+    points, growth = amounts
+    changes = {
+        EntryKind.PENDING: -points,
+        EntryKind.ISSUED: points,
+        EntryKind.GROWTH_PENDING: -growth,
+        EntryKind.GROWTH_ISSUED: growth,
+    }
+    left = {"points": pending.points - points, "growth": pending.growth - growth}
+    state = PendingState.PENDING if any(left.values()) else PendingState.CANCELLED
+    this = pendings.c.transfer_id == pending.transfer_id
+    await session.execute(update(pendings).where(this).values(**left, state=state.value))
+    return book.post(account, TransferKind.CANCEL, changes, why, source=source, reverses_id=pending.transfer_id)
+
+
+def _take_back(
+    book: Book,
+    programme: Programme,
+    account: Account,
+    earned: Any,
+    amounts: tuple[int, int],
+    source: str,
+    why: Why,
+) -> Draft:
+    points, growth = amounts
+    policy = programme.settings.claw_back
+    if policy is ClawBackPolicy.ONLY_PENDING:
+        points = growth = 0
+    there, growth = min(points, account.holds["spendable"]), min(growth, account.holds["growth"])
+    owed = points - there if policy is ClawBackPolicy.DEBT else 0
+    changes = {
+        EntryKind.SPENDABLE: -there,
+        EntryKind.DEBT: -owed,
+        EntryKind.ISSUED: there + owed,
+        EntryKind.GROWTH: -growth,
+        EntryKind.GROWTH_ISSUED: growth,
+    }
+    kind = TransferKind.REVERSE if source.startswith(OWN) else TransferKind.CLAW_BACK
+    draft = book.post(account, kind, changes, why, source=source, reverses_id=earned.id)
+    book.draw(draft, there, first=earned.id)
+    return draft
+
+
+def _answer(said: Posted, changes: Any, asked: tuple[int, int]) -> ClawedBack:
+    points, growth = -said.points, -said.growth
+    return ClawedBack(
+        points,
+        growth,
+        -changes.get(EntryKind.PENDING, 0),
+        -changes.get(EntryKind.GROWTH_PENDING, 0),
+        -changes.get(EntryKind.DEBT, 0),
+        asked[0] - points,
+        asked[1] - growth,
+        (said,),
+    )
+
+
+async def _replay(session: AsyncSession, earned: Any, before: Any, asked: tuple[int, int] | None) -> ClawedBack:
+    if before.reverses_id != earned.id:
+        raise SourceConflict(field=("source",))
+    rows = await session.execute(select(entries.c.kind, entries.c.amount).where(entries.c.transfer_id == before.id))
+    changes = {EntryKind(row.kind): row.amount for row in rows}
+    return _answer(replayed(before, before.account_id), changes, asked or (-before.points, -before.growth))

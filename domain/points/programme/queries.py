@@ -1,0 +1,35 @@
+"""Reads of programmes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy, PointsProgramme
+from domain.points.programme.rules import DEFAULTS, Programme, Settings
+from domain.tables import table_of
+from domain.tenancy.models import Brand
+
+programmes, brands = table_of(PointsProgramme), table_of(Brand)
+
+
+async def programme_of(session: AsyncSession, brand_id: int) -> Programme:
+    """Return the programme of a brand that is there; what may be asked of it is the caller's to decide."""
+    return (await programmes_of(session, [brand_id]))[brand_id]
+
+
+async def programmes_of(session: AsyncSession, brand_ids: Iterable[int]) -> dict[int, Programme]:
+    """Return the programmes of the brands, in one statement."""
+    joined = brands.outerjoin(programmes, programmes.c.brand_id == brands.c.id)
+    said = [programmes.c[name] for name in ("expiry", "expiry_months", "claw_back", "four_eyes_limit", "version")]
+    statement = select(brands.c.id, brands.c.group_id, brands.c.time_zone, *said).select_from(joined)
+    rows = await session.execute(statement.where(brands.c.id.in_(sorted(set(brand_ids)))))
+    return {row.id: Programme(row.id, row.group_id, row.time_zone, _settings(row), row.version or 0) for row in rows}
+
+
+def _settings(row: Any) -> Settings:
+    if row.expiry is None:
+        return DEFAULTS
+    policies = (ExpiryPolicy(row.expiry), row.expiry_months, ClawBackPolicy(row.claw_back))
+    return Settings(*policies, row.four_eyes_limit)

@@ -1,0 +1,481 @@
+"""The ledger (M01–M10, M17, M20): what it posts, what it refuses, and that the books are right after each."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import clock
+from domain.errors import BadInput, DomainError, NotFound
+from domain.points.ledger import service as ledger
+from domain.points.ledger.audit import audit_accounts
+from domain.points.ledger.book import draws, entries, lots, transfers
+from domain.points.ledger.models import MAX_POINTS
+from domain.points.ledger.rules import (
+    Balances,
+    ClawBack,
+    Earn,
+    HoldEnded,
+    InsufficientPoints,
+    NotReversible,
+    PointsLimit,
+    SourceConflict,
+    Spend,
+)
+from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy
+from domain.points.programme.queries import programme_of
+from domain.points.programme.rules import Programme, Settings
+from tests.cast import EVERYTHING
+from tests.world import World
+
+NOW = datetime(2026, 5, 1, 4, tzinfo=UTC)
+FAN = "g1/b1/d1#1"
+
+
+@dataclass
+class Books:
+    """The points of brand b1's fans, as the tests ask for them."""
+
+    world: World
+    programme: Programme
+
+    def fan(self, name: str = FAN) -> int:
+        return self.world.fans[name]
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        async with self.world.services.database.writing(EVERYTHING) as session:
+            yield session
+
+    async def earn(self, points: int = 0, growth: int = 0, *, source: str, fan: str = FAN, **more: Any) -> Any:
+        async with self.writing() as session:
+            wanted = Earn(self.fan(fan), source, points, growth, **more)
+            return (await ledger.earn(session, self.programme, [wanted], actor="test"))[0]
+
+    async def spend(self, points: int, *, source: str, fan: str = FAN) -> Any:
+        async with self.writing() as session:
+            return await ledger.spend(session, self.programme, Spend(self.fan(fan), points, source), actor="test")
+
+    async def hold(self, points: int, *, source: str) -> Any:
+        async with self.writing() as session:
+            return await ledger.hold(session, self.programme, Spend(self.fan(), points, source), actor="test")
+
+    async def post_hold(self, hold_id: int) -> Any:
+        async with self.writing() as session:
+            return await ledger.post_hold(session, self.programme, hold_id=hold_id, actor="test")
+
+    async def void_hold(self, hold_id: int) -> Any:
+        async with self.writing() as session:
+            return await ledger.void_hold(session, self.programme, hold_id=hold_id, actor="test", reason="cancelled")
+
+    async def claw_back(self, of: str, points: int, growth: int = 0, *, source: str) -> Any:
+        async with self.writing() as session:
+            wanted = ClawBack(of, source, points, growth, "refund")
+            return await ledger.claw_back(session, self.programme, wanted, actor="test")
+
+    async def reverse(self, of: str | int) -> Any:
+        async with self.writing() as session:
+            return await ledger.reverse(session, self.programme, of=of, reason="cheating", actor="test")
+
+    async def run(self, due: Callable[..., Any], limit: int = 100) -> int:
+        async with self.writing() as session:
+            return int(await due(session, limit))
+
+    async def has(self, fan: str = FAN) -> Balances:
+        async with self.world.services.database.reading(EVERYTHING) as session:
+            return (await ledger.balances_by_fan(session, [self.fan(fan)]))[self.fan(fan)]
+
+    async def left(self) -> list[int]:
+        async with self.world.services.database.reading(EVERYTHING) as session:
+            return list((await session.execute(select(lots.c.remaining).order_by(lots.c.id))).scalars())
+
+    async def faults(self) -> Any:
+        async with self.world.services.database.reading(EVERYTHING) as session:
+            return (await audit_accounts(session, self.programme.brand_id)).differences
+
+    async def count(self) -> int:
+        async with self.world.services.database.reading(EVERYTHING) as session:
+            return len((await session.execute(select(transfers.c.id))).all())
+
+
+@pytest.fixture
+async def books(world: World) -> AsyncIterator[Books]:
+    """Yield brand b1's points; after the test every balance is what its entries say."""
+    async with world.services.database.reading(EVERYTHING) as session:
+        programme = await programme_of(session, world.nodes["g1/b1"])
+    with clock.at(NOW):
+        made = Books(world, programme)
+        yield made
+        assert await made.faults() == ()
+
+
+def of(books: Books, **settings: Any) -> None:
+    """Change the programme's settings for what follows."""
+    books.programme = replace(books.programme, settings=replace(Settings(), **settings))
+
+
+async def test_what_is_earned_can_be_spent(books: Books) -> None:
+    earned = await books.earn(100, 30, source="order:1", reason="order", rule_id=7, reference="Order:1")
+
+    spent = await books.spend(40, source="gift:1")
+
+    assert (earned.balance, earned.growth_balance, earned.pending) == (100, 30, False)
+    assert (spent.points, spent.balance, spent.growth_balance) == (-40, 60, 30)
+    assert await books.has() == Balances(spendable=60, growth=30, spent=40)
+
+
+async def test_the_same_source_again_is_answered_as_before(books: Books) -> None:
+    first = await books.earn(100, source="order:1")
+    spent = await books.spend(40, source="gift:1")
+
+    again = await books.earn(100, source="order:1")
+    twice = await books.spend(40, source="gift:1")
+
+    assert again == replace(first, replayed=True)
+    assert twice == replace(spent, replayed=True)
+    assert (await books.has()).spendable == 60
+
+
+@pytest.mark.parametrize("other", [{"points": 101}, {"growth": 1}, {"fan": "g1/b1/d1#2"}])
+async def test_a_source_with_other_amounts_or_another_fan_is_refused(books: Books, other: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"points": 100, "source": "order:1"}
+    await books.earn(**asked)
+
+    with pytest.raises(SourceConflict):
+        await books.earn(**(asked | other))
+
+    assert await books.count() == 1
+
+
+async def test_a_batch_posts_each_source_once(books: Books) -> None:
+    one, two = books.fan(), books.fan("g1/b1/d1#2")
+    wanted = [Earn(one, "a", 5), Earn(two, "b", 7, 1), Earn(one, "a", 5), Earn(one, "c", 2)]
+
+    async with books.writing() as session:
+        posted = await ledger.earn(session, books.programme, wanted, actor="test")
+
+    assert [(p.fan_id, p.points, p.balance, p.replayed) for p in posted] == [
+        *((one, 5, 5, False), (two, 7, 7, False), (one, 5, 5, True), (one, 2, 7, False)),
+    ]
+    assert (await books.has()).spendable == 7
+
+
+@pytest.mark.parametrize("points", [0, -1, 2**63])
+async def test_an_amount_that_is_none_is_refused(books: Books, points: int) -> None:
+    with pytest.raises(BadInput):
+        await books.earn(points, source="x")
+    with pytest.raises(BadInput):
+        await books.spend(points, source="x")
+
+    assert await books.count() == 0
+
+
+async def test_no_balance_wraps(books: Books) -> None:
+    await books.earn(MAX_POINTS, source="all")
+
+    with pytest.raises(PointsLimit):
+        await books.earn(1, source="more")
+
+    assert (await books.has()).spendable == MAX_POINTS
+
+
+async def test_a_fan_of_another_brand_has_no_points_here(books: Books) -> None:
+    with pytest.raises(NotFound):
+        await books.earn(1, source="x", fan="g1/b2/d1#1")
+
+    assert await books.count() == 0
+
+
+async def test_forty_at_once_do_not_overspend(books: Books) -> None:
+    await books.earn(100, source="order:1")
+
+    async def redeem(number: int) -> bool:
+        try:
+            await books.spend(60, source=f"gift:{number}")
+        except InsufficientPoints:
+            return False
+        return True
+
+    won = await asyncio.gather(*(redeem(number) for number in range(40)))
+
+    assert sum(won) == 1
+    assert (await books.has()).spendable == 40
+
+
+async def test_the_same_redemption_many_times_at_once_is_one(books: Books) -> None:
+    await books.earn(1_000, source="order:1")
+
+    posted = await asyncio.gather(*(books.spend(10, source="gift:1") for _ in range(20)))
+
+    assert len({p.transfer_id for p in posted}) == 1
+    assert sum(not p.replayed for p in posted) == 1
+    assert (await books.has()).spendable == 990
+
+
+async def test_crosswise_batches_wait_for_each_other(books: Books) -> None:
+    fans = [books.fan(f"g1/b1/d1#{n}") for n in (1, 2, 3, 4)]
+
+    async def both(number: int) -> None:
+        wanted = [Earn(fan, f"{number}:{fan}", 1) for fan in (fans if number % 2 else fans[::-1])]
+        async with books.writing() as session:
+            await ledger.earn(session, books.programme, wanted, actor="test")
+
+    await asyncio.gather(*(both(number) for number in range(20)))
+
+    assert (await books.has()).spendable == 20
+
+
+async def test_spending_takes_what_expires_soonest_then_what_is_oldest(books: Books) -> None:
+    of(books, expiry=ExpiryPolicy.ROLLING_MONTHS, expiry_months=1)
+    await books.earn(10, source="late")
+    of(books)
+    await books.earn(10, source="never")
+    of(books, expiry=ExpiryPolicy.ROLLING_MONTHS, expiry_months=1)
+    await books.earn(10, source="soon", at=NOW - timedelta(days=20))
+
+    await books.spend(15, source="gift:1")
+
+    assert await books.left() == [5, 10, 0]
+
+
+async def test_what_is_held_is_spent_or_given_back_once(books: Books) -> None:
+    await books.earn(100, source="order:1")
+    one, two = await books.hold(30, source="gift:1"), await books.hold(20, source="gift:2")
+    assert await books.has() == Balances(spendable=50, held=50)
+
+    spent, back = await books.post_hold(one.transfer_id), await books.void_hold(two.transfer_id)
+
+    assert (spent.points, spent.balance) == (-30, 50)
+    assert (back.points, back.balance) == (20, 70)
+    assert await books.has() == Balances(spendable=70, spent=30)
+    assert (await books.post_hold(one.transfer_id)).replayed
+    assert (await books.void_hold(two.transfer_id)).replayed
+    with pytest.raises(HoldEnded):
+        await books.void_hold(one.transfer_id)
+    with pytest.raises(HoldEnded):
+        await books.post_hold(two.transfer_id)
+
+
+async def test_two_cancels_at_once_give_back_once(books: Books) -> None:
+    await books.earn(100, source="order:1")
+    held = await books.hold(30, source="gift:1")
+
+    posted = await asyncio.gather(*(books.void_hold(held.transfer_id) for _ in range(10)))
+
+    assert sum(not p.replayed for p in posted) == 1
+    assert await books.has() == Balances(spendable=100)
+
+
+async def test_a_cancelled_redemption_gives_back_to_the_same_lots(books: Books) -> None:
+    of(books, expiry=ExpiryPolicy.ROLLING_MONTHS, expiry_months=1)
+    await books.earn(10, source="a")
+    await books.earn(10, source="b", at=NOW - timedelta(days=3))
+    spent = await books.spend(15, source="gift:1")
+    assert await books.left() == [5, 0]
+
+    back = await books.reverse(spent.transfer_id)
+    again = await books.reverse(spent.transfer_id)
+
+    assert (back.points, again.replayed) == (15, True)
+    assert await books.left() == [10, 10]
+    assert await books.has() == Balances(spendable=20)
+
+
+async def test_what_is_given_back_after_it_expired_is_gone(books: Books) -> None:
+    of(books, expiry=ExpiryPolicy.ROLLING_MONTHS, expiry_months=1)
+    await books.earn(10, source="a")
+    held = await books.hold(10, source="gift:1")
+
+    with clock.at(NOW + timedelta(days=60)):
+        await books.void_hold(held.transfer_id)
+
+    assert await books.has() == Balances(expired=10)
+
+
+async def test_points_wait_for_their_day(books: Books) -> None:
+    day = NOW + timedelta(days=15)
+    earned = await books.earn(100, 10, source="order:1", available_at=day)
+    assert (earned.points, earned.balance, earned.pending) == (100, 0, True)
+    assert await books.has() == Balances(pending=100, growth_pending=10)
+    with pytest.raises(InsufficientPoints):
+        await books.spend(1, source="gift:1")
+    assert await books.run(ledger.release_due) == 0
+
+    with clock.at(day):
+        runs = [await books.run(ledger.release_due) for _ in range(2)]
+
+    assert runs == [1, 0]
+    assert await books.has() == Balances(spendable=100, growth=10)
+
+
+async def test_a_refund_before_the_day_cancels_after_it_claws_back(books: Books) -> None:
+    day = NOW + timedelta(days=15)
+    await books.earn(100, 10, source="order:1", available_at=day)
+
+    part = await books.claw_back("order:1", 40, 4, source="refund:1")
+    with clock.at(day):
+        await books.run(ledger.release_due)
+        rest = await books.claw_back("order:1", 60, 6, source="refund:2")
+
+    assert (part.points, part.cancelled_points, part.cancelled_growth) == (40, 40, 4)
+    assert (rest.points, rest.growth, rest.cancelled_points, rest.left_points) == (60, 6, 0, 0)
+    assert await books.has() == Balances()
+
+
+async def test_no_more_is_clawed_back_than_was_given(books: Books) -> None:
+    await books.earn(100, source="order:1")
+    await books.claw_back("order:1", 60, source="refund:1")
+
+    with pytest.raises(BadInput):
+        await books.claw_back("order:1", 41, source="refund:2")
+    again = await books.claw_back("order:1", 60, source="refund:1")
+
+    assert (again.points, again.posted[0].replayed) == (60, True)
+    assert (await books.has()).spendable == 40
+
+
+@pytest.mark.parametrize(
+    "policy, taken, owed, has",
+    [
+        (ClawBackPolicy.ONLY_PENDING, 0, 0, Balances(spendable=30, spent=70, growth=9)),
+        (ClawBackPolicy.WITHIN_BALANCE, 30, 0, Balances(spent=70)),
+        (ClawBackPolicy.DEBT, 100, 70, Balances(debt=-70, spent=70)),
+    ],
+)
+async def test_a_claw_back_after_spending_goes_as_far_as_the_policy(
+    books: Books, policy: ClawBackPolicy, taken: int, owed: int, has: Balances
+) -> None:
+    of(books, claw_back=policy)
+    await books.earn(100, 9, source="order:1")
+    await books.spend(70, source="gift:1")
+
+    back = await books.claw_back("order:1", 100, 9, source="refund:1")
+    again = await books.claw_back("order:1", 100, 9, source="refund:1")
+
+    assert (back.points, back.owed_points, back.left_points) == (taken, owed, 100 - taken)
+    assert replace(again, posted=back.posted) == back
+    assert await books.has() == has
+
+
+async def test_who_owes_cannot_spend_until_later_earnings_settled_it(books: Books) -> None:
+    of(books, claw_back=ClawBackPolicy.DEBT)
+    await books.earn(100, source="order:1")
+    await books.spend(100, source="gift:1")
+    await books.claw_back("order:1", 100, source="refund:1")
+    await books.earn(60, source="order:2")
+    assert await books.has() == Balances(debt=-40, spent=100)
+    with pytest.raises(InsufficientPoints):
+        await books.spend(1, source="gift:2")
+
+    await books.earn(50, source="order:3")
+
+    assert await books.has() == Balances(spendable=10, spent=100)
+
+
+async def test_what_is_given_back_settles_a_debt_first(books: Books) -> None:
+    of(books, claw_back=ClawBackPolicy.DEBT)
+    await books.earn(100, source="order:1")
+    spent = await books.spend(100, source="gift:1")
+    await books.claw_back("order:1", 30, source="refund:1")
+
+    await books.reverse(spent.transfer_id)
+
+    assert await books.has() == Balances(spendable=70)
+
+
+async def test_an_earn_is_reversed_whole_and_once(books: Books) -> None:
+    await books.earn(5, 3, source="registration:1")
+    await books.earn(10, source="other")
+
+    first, again = await books.reverse("registration:1"), await books.reverse("registration:1")
+
+    assert (first.points, first.growth, again.replayed) == (-5, -3, True)
+    assert await books.has() == Balances(spendable=10)
+    assert await books.left() == [0, 10]
+    with pytest.raises(NotReversible):
+        await books.reverse(first.transfer_id)
+
+
+async def test_lots_expire_once_however_often_the_job_runs(books: Books) -> None:
+    of(books, expiry=ExpiryPolicy.END_OF_YEAR)
+    await books.earn(10, source="a")
+    of(books)
+    await books.earn(5, source="b")
+
+    with clock.at(datetime(2026, 12, 31, 15, 59, 59, tzinfo=UTC)):
+        before = await books.run(ledger.expire_due)
+    with clock.at(datetime(2026, 12, 31, 16, tzinfo=UTC)):
+        after = await asyncio.gather(*(books.run(ledger.expire_due) for _ in range(4)))
+
+    assert (before, sum(after)) == (0, 1)
+    assert await books.has() == Balances(spendable=5, expired=10)
+
+
+async def test_expired_points_are_not_spent_before_the_job_comes(books: Books) -> None:
+    of(books, expiry=ExpiryPolicy.ROLLING_MONTHS, expiry_months=1)
+    await books.earn(10, source="a")
+
+    with clock.at(NOW + timedelta(days=40)), pytest.raises(InsufficientPoints):
+        await books.spend(5, source="gift:1")
+
+    assert await books.has() == Balances(spendable=10)
+
+
+async def test_a_refused_spend_writes_nothing(books: Books) -> None:
+    await books.earn(10, source="a")
+
+    with pytest.raises(InsufficientPoints):
+        await books.spend(11, source="gift:1")
+
+    assert await books.count() == 1
+
+
+async def test_the_database_takes_no_transfer_that_does_not_add_up(books: Books) -> None:
+    await books.earn(10, source="a")
+    async with books.writing() as session:
+        row: Any = (await session.execute(select(transfers))).one()
+    place = {"group_id": row.group_id, "brand_id": row.brand_id}
+    made = {**row._mapping, "id": row.id + 1, "source": "b"}
+    amounts = [{"kind": "SPENDABLE", "amount": 5}, {"kind": "ISSUED", "amount": -4}]
+
+    sides = [{**place, "transfer_id": made["id"], **one} for one in amounts]
+
+    async def post() -> None:
+        async with books.writing() as session:
+            await session.execute(insert(entries), sides)
+            await session.execute(insert(transfers), [made])
+
+    with pytest.raises(DBAPIError, match="add up to zero"):
+        await post()
+
+    assert await books.count() == 1
+
+
+@pytest.mark.parametrize("table", [transfers, entries, draws], ids=lambda table: table.name)
+async def test_what_is_posted_is_never_changed_or_deleted(books: Books, table: Any) -> None:
+    await books.earn(10, source="a")
+    await books.spend(5, source="b")
+
+    for statement in (update(table).values(group_id=table.c.group_id), delete(table), text(f"TRUNCATE {table.name}")):
+        with pytest.raises((DBAPIError, DomainError)):
+            async with books.writing() as session:
+                await session.execute(statement)
+
+
+async def test_points_that_expire_are_told_by_their_day(books: Books) -> None:
+    of(books, expiry=ExpiryPolicy.ROLLING_MONTHS, expiry_months=12)
+    await books.earn(10, source="a")
+    await books.earn(5, source="b", at=NOW - timedelta(days=31))
+
+    async with books.writing() as session:
+        found = (await ledger.expiring_by_fan(session, [books.fan()]))[books.fan()]
+
+    days = [datetime(2027, 3, 31, 16, tzinfo=UTC), datetime(2027, 5, 1, 16, tzinfo=UTC)]
+    assert [(row.expires_at, row.points) for row in found] == [(days[0], 5), (days[1], 10)]
