@@ -48,9 +48,8 @@ class Points:
             await session.execute(update(accounts).where(back).values(fan_id=pair.gone))
         for current in undoing.listed("current"):
             await session.execute(update(accounts).where(accounts.c.id == current).values(former=False))
-        if undoing.to_gone or owned:
-            locked = await lock_of_fans(session, programme, [pair.into, pair.gone])
-            await _take_apart(session, undoing, locked[pair.into], locked[pair.gone])
+        if owned or (undoing.to_gone and await _has_account(session, pair.into)):
+            await _take_apart(session, programme, undoing)
 
 
 async def _move(session: AsyncSession, programme: Programme, pair: FanPair, owned: Sequence[Any]) -> list[Move]:
@@ -87,9 +86,16 @@ async def _hand_over_pendings(session: AsyncSession, source: Account, target: Ac
     return sorted((await session.execute(moved)).scalars())
 
 
-async def _take_apart(session: AsyncSession, undoing: Undoing, source: Account, target: Account) -> None:
+async def _has_account(session: AsyncSession, fan_id: int) -> bool:
+    return (
+        await session.execute(select(accounts.c.id).where(accounts.c.fan_id == fan_id).limit(1))
+    ).first() is not None
+
+
+async def _take_apart(session: AsyncSession, programme: Programme, undoing: Undoing) -> None:
     """Give the fan who comes back what is theirs, out of the account of the one who stays."""
     pair = undoing.pair
+    source = (await lock_of_fans(session, programme, [pair.into]))[pair.into]
     waiting = await _pendings_of(session, undoing, source)
     of_lots = await _lots_of(session, undoing, source)
     growth = sum(undoing.listed("growth")) + (await _growth_since(session, undoing, source) if undoing.to_gone else 0)
@@ -100,6 +106,10 @@ async def _take_apart(session: AsyncSession, undoing: Undoing, source: Account, 
         EntryKind.GROWTH: max(0, min(growth, source.holds["growth"])),
         EntryKind.GROWTH_PENDING: sum(row.growth for row in waiting),
     }
+    if not any(amounts.values()):
+        return
+    # nobody else knows of the fan who comes back yet, so that nobody waits for this account
+    target = (await lock_of_fans(session, programme, [pair.gone]))[pair.gone]
     book = Book()
     carry(book, source, target, Load(amounts, of_lots), _why(pair), f"~unmerge:{pair.merge_id}:{target.id}")
     await book.write(session)
