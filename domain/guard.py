@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Delete, Insert, Table, Update, event, inspect, or_
+from sqlalchemy import BindParameter, ColumnElement, Delete, Insert, Table, Update, event, inspect, literal, null, or_
 from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.sql.elements import ClauseList
+from sqlalchemy.sql.operators import in_op
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from domain.errors import ScopeViolation
 from domain.scope import LEVELS, Scope, TenantSet, tenant_columns
@@ -47,7 +50,8 @@ def _check_statement(state: ORMExecuteState) -> None:
         _check_rows(reach, statement.table, _rows(statement, state.parameters))
     else:
         _refuse_moves(statement, state.parameters)
-        state.statement = statement.where(_inside(reach, statement.table))
+        inside = _inside(reach, statement.table)
+        state.statement = statement.where(inside if len(_sets(state.parameters)) == 1 else _written_out(inside))
 
 
 def _inside(reach: TenantSet, table: Table) -> ColumnElement[bool]:
@@ -55,6 +59,18 @@ def _inside(reach: TenantSet, table: Table) -> ColumnElement[bool]:
         brands = table.c.brand_id.in_(sorted(reach.brands | reach.above_brands))
         return or_(table.c.group_id.in_(sorted(reach.groups)), brands)
     return reach.where_shared(table)
+
+
+def _written_out(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Give each value of a list a parameter of its own: a statement run for many rows takes no list."""
+
+    def write(element: Any, **_: Any) -> Any:
+        if not isinstance(element, BindParameter) or not element.expanding:
+            return None
+        # there is nothing in an empty list, and nothing equals NULL
+        return ClauseList(*(map(literal, element.value) if element.value else [null()])).self_group(against=in_op)
+
+    return replacement_traverse(condition, {}, write)
 
 
 def _refuse_moves(statement: Update | Delete, parameters: Any) -> None:

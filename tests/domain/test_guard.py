@@ -170,6 +170,19 @@ async def test_an_update_that_forgets_its_condition_touches_own_rows_only(world:
         assert not (await session.execute(select(fans.c.id).where(fans.c.nickname == "stolen"))).all()
 
 
+@pytest.mark.parametrize("who, seen", [("B1", 2), ("D1", 2), ("S1", 1), ("g1/b1/d1#1", 1), ("B2", 0)])
+async def test_an_update_of_many_rows_touches_own_rows_only(world: World, who: str, seen: int) -> None:
+    named = update(fans).where(fans.c.id == bindparam("fan")).values(nickname=bindparam("name"))
+    rows = [{"fan": world.fans[name], "name": "theirs"} for name in ("g1/b1/d1#1", "g1/b1/d1#2", "g2/b1/d1#1")]
+
+    async with world.services.database.writing(await scope_of(world, who)) as session:
+        await session.execute(named, rows)
+
+    async with world.services.database.reading(system_scope("test")) as session:
+        touched = await session.execute(select(fans.c.group_id).where(fans.c.nickname == "theirs"))
+        assert touched.scalars().all() == [world.nodes["g1"]] * seen
+
+
 @pytest.mark.parametrize("who", ["B1", "D1", "S1"])
 async def test_a_delete_that_forgets_its_condition_stays_in_the_brand(world: World, who: str) -> None:
     """What is kept at a brand is guarded at the brand; which fans a dealer has there is the service's to know."""
