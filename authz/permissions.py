@@ -29,6 +29,8 @@ PERMISSIONS: Mapping[str, str] = {
     "consent:write": "Record what fans agreed to, or took back.",
     "gift:read": "See the gifts of the points mall.",
     "gift:write": "Make and change gifts, and say how many there are.",
+    "redemption:read": "See what fans ordered for points.",
+    "redemption:write": "Order gifts for fans, send them out and cancel the orders.",
     "erasure:read": "See who asked to be erased and whether it is done.",
     "job:read": "See long-running jobs and how far they are.",
     "graph:read": "Ask the graph for reach, paths and influence.",

@@ -29,6 +29,7 @@ PersonMergeId = Annotated[int, NodeOf("PersonMerge")]
 PointRuleId = Annotated[int, NodeOf("PointRule")]
 JobId = Annotated[int, NodeOf("Job")]
 GiftId = Annotated[int, NodeOf("Gift")]
+RedemptionId = Annotated[int, NodeOf("Redemption")]
 
 
 class Wide(NamedTuple):

@@ -11,7 +11,7 @@ from domain.scope import Scope, TenantSet
 _LISTS = ("groups", "brands", "dealers", "stores", "fans", "above_groups", "above_brands", "above_dealers")
 
 # What places a row of each table; a table's own id stands in for the level it is.
-FAN_TABLES = ("fans", "orders")
+FAN_TABLES = ("fans", "orders", "redemptions")
 BRAND_TABLES = (
     *("channel_accounts", "identity_brands", "fan_aliases", "fan_tags"),
     *("order_lines", "cascades", "shares", "referrals"),

@@ -10,7 +10,8 @@ from domain.events.definitions import definitions_by_id
 from domain.events.queries import events_by_id
 from domain.fans.queries import fans_by_any_id
 from domain.jobs.queries import jobs_by_id
-from domain.mall.queries import gifts_by_id
+from domain.mall.queries.gifts import gifts_by_id
+from domain.mall.queries.redemptions import redemptions_by_id
 from domain.orders.queries import orders_by_id
 from domain.persons.queries import conflicts_by_id, merges_by_id, persons_by_any_id
 from domain.points.earning.queries import rules_by_id
@@ -47,6 +48,7 @@ FINDERS: dict[str, tuple[str, Find]] = {
     "PointRule": ("point_rule:read", rules_by_id),
     "EventDefinition": ("event:read", definitions_by_id),
     "Gift": ("gift:read", gifts_by_id),
+    "Redemption": ("redemption:read", redemptions_by_id),
 }
 
 

@@ -10,7 +10,7 @@ from schema.events import EventsMutation, EventsQuery, FanEventsMutation
 from schema.fans import FanFansMutation, FanFansQuery, FansQuery
 from schema.jobs import FanJobsQuery, JobsQuery
 from schema.live import LiveQuery, LiveSubscription
-from schema.mall import FanMallQuery, MallMutation, MallQuery
+from schema.mall import FanMallMutation, FanMallQuery, MallMutation, MallQuery
 from schema.operations import OperationsQuery
 from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
 from schema.persons import PersonsMutation, PersonsQuery
@@ -80,7 +80,14 @@ class FanQuery(
 
 
 @strawberry.type(name="Mutation", description="What a fan may change: what is their own.")
-class FanMutation(FanAttributesMutation, FanConsentsMutation, FanEventsMutation, FanFansMutation, FanPrivacyMutation):
+class FanMutation(
+    FanAttributesMutation,
+    FanConsentsMutation,
+    FanEventsMutation,
+    FanFansMutation,
+    FanMallMutation,
+    FanPrivacyMutation,
+):
     pass
 
 

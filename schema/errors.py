@@ -59,6 +59,9 @@ class ErrorCode(Enum):
     GIFT_NOT_ON_SALE = "GIFT_NOT_ON_SALE"
     GIFT_OUT_OF_STOCK = "GIFT_OUT_OF_STOCK"
     PRICE_CHANGED = "PRICE_CHANGED"
+    REDEMPTION_ENDED = "REDEMPTION_ENDED"
+    REDEMPTION_PAID = "REDEMPTION_PAID"
+    REDEMPTION_UNPAID = "REDEMPTION_UNPAID"
 
 
 @strawberry.type(description="An expected refusal of a mutation, as data.")

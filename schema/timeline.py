@@ -21,6 +21,10 @@ def _order_id(row: Any) -> str | None:
     return encode("Order", row.id) if row.kind == TimelineKind.ORDER else None
 
 
+def _redemption_id(row: Any) -> str | None:
+    return encode("Redemption", row.id) if row.kind == TimelineKind.REDEMPTION else None
+
+
 def _tag_id(row: Any) -> str | None:
     return None if row.tag_id is None else encode("Tag", row.tag_id)
 
@@ -33,16 +37,19 @@ def _amount(row: Any) -> Money | None:
 class TimelineEntry:
     kind: TimelineKind = column("What it is.")
     at: datetime = column("When it happened.")
-    name: str = column("The event's name, the order's state now, or what was done: ADDED, REMOVED, CHANGED, MERGED.")
+    name: str = column(
+        "The event's name, an order's or a redemption's state now, or what was done: ADDED, REMOVED, CHANGED, MERGED."
+    )
     content: str | None = column("The content of an event.")
-    product: str | None = column("The product of an event.")
+    product: str | None = column("The product of an event, or the gift of a redemption.")
     campaign: str | None = column("The campaign of an event.")
     scene: str | None = column("The scene of an event, such as a QR code's.")
-    number: str | None = column("The number of an order, or the order an event names.")
+    number: str | None = column("The number of an order or a redemption, or the order an event names.")
     source: str | None = column("The system an order comes from.")
-    item_count: int | None = column("How many pieces an order holds.")
-    amount = value(_amount, Money | None, "What an order costs.")
+    item_count: int | None = column("How many pieces an order or a redemption holds.")
+    amount = value(_amount, Money | None, "What an order costs in money, or a redemption besides points.")
     order_id = value(_order_id, strawberry.ID | None, "The order's id.")
+    redemption_id = value(_redemption_id, strawberry.ID | None, "The redemption's id.")
     tag_id = value(_tag_id, strawberry.ID | None, "The id of a tag that was put on or taken off.")
     tag_name: str | None = column("Its name.")
     detail: JSON | None = column("The properties of an event; of a change, the fields and codes it touched.")
@@ -52,12 +59,14 @@ class TimelineEntry:
 class MyTimelineEntry:
     kind: TimelineKind = column("What it is.")
     at: datetime = column("When it happened.")
-    name: str = column("The event's name, the order's state now, or what was done: ADDED, REMOVED, CHANGED, MERGED.")
+    name: str = column(
+        "The event's name, an order's or a redemption's state now, or what was done: ADDED, REMOVED, CHANGED, MERGED."
+    )
     content: str | None = column("The content of an event.")
-    product: str | None = column("The product of an event.")
-    number: str | None = column("The number of an order, or the order an event names.")
-    item_count: int | None = column("How many pieces an order holds.")
-    amount = value(_amount, Money | None, "What an order costs.")
+    product: str | None = column("The product of an event, or the gift of a redemption.")
+    number: str | None = column("The number of an order or a redemption, or the order an event names.")
+    item_count: int | None = column("How many pieces an order or a redemption holds.")
+    amount = value(_amount, Money | None, "What an order costs in money, or a redemption besides points.")
 
 
 @strawberry.type(description="How often something was done.")

@@ -11,6 +11,7 @@ from domain.events import upkeep as event_upkeep
 from domain.jobs.runner import Runner
 from domain.live import service as live
 from domain.live import upkeep as live_upkeep
+from domain.mall import upkeep as mall_upkeep
 from domain.outbox import upkeep
 from domain.privacy.handlers import handlers
 from domain.privacy.service import prune_exports
@@ -33,7 +34,7 @@ async def work(services: Services, stop: asyncio.Event) -> None:
         tasks.create_task(projector.run(stop))
         tasks.create_task(runner.run(stop))
         tasks.create_task(_forget_hourly(services, stop))
-        tasks.create_task(_fold_each_minute(services, stop))
+        tasks.create_task(_tend_each_minute(services, stop))
 
 
 async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
@@ -50,7 +51,7 @@ async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
             log.exception("nothing_forgotten")
 
 
-async def _fold_each_minute(services: Services, stop: asyncio.Event) -> None:
+async def _tend_each_minute(services: Services, stop: asyncio.Event) -> None:
     while not stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), MINUTE_SECONDS)
@@ -59,6 +60,10 @@ async def _fold_each_minute(services: Services, stop: asyncio.Event) -> None:
             await live_upkeep.fold(services.database, clock.now())
         except Exception:
             log.exception("nothing_folded")
+        try:
+            await mall_upkeep.expire_unpaid(services.database)
+        except Exception:
+            log.exception("nothing_expired")
 
 
 async def _keep_months(services: Services) -> None:

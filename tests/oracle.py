@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from domain.events.models import EventDefinition, FanEvent
+from domain.mall.models import Gift, Redemption
 from domain.orders.models import Order
 from domain.persons.models import BlockedIdentity, IdentityConflict, Person, PersonMerge
+from domain.points.earning.models import PointRule
 from domain.scope import system_scope
 from domain.tables import table_of
 from domain.tenancy.models import ChannelAccount
@@ -18,7 +20,7 @@ from tests.world import STAFF, World
 
 HOMES = {name: node for name, (role, node) in STAFF.items() if role} | {"SERVICE": "g1/b1"}
 NODES = {"Group": 1, "Brand": 2, "Dealer": 3, "Store": 4}
-SHARED = {"Group", "Brand", "Dealer", "Store", "Tag", "Cascade", "ChannelAccount", "Attribute", "EventDefinition"}
+SHARED = {*NODES, "Tag", "Cascade", "ChannelAccount", "Attribute", "EventDefinition", "Gift", "PointRule"}
 
 
 def below(inner: str, outer: str) -> bool:
@@ -66,13 +68,17 @@ async def oracle_of(world: World) -> Oracle:
         found.paths["ChannelAccount"] = dict.fromkeys(kept, "g1/b1")
         brands = {number: path for path, number in world.nodes.items() if len(path.split("/")) == 2}
         groups = {number: path for path, number in world.nodes.items() if "/" not in path}
-        fans, definitions, events = found.paths["Fan"], table_of(EventDefinition), table_of(FanEvent)
-        owners = (await session.execute(select(definitions.c.id, definitions.c.brand_id))).all()
-        found.paths["EventDefinition"] = {row.id: brands[row.brand_id] for row in owners}
-        deeds = (await session.execute(select(events.c.id, events.c.fan_id))).all()
-        found.paths["FanEvent"] = {row.id: fans[row.fan_id] for row in deeds}
-        for model in (Person, IdentityConflict, PersonMerge, BlockedIdentity):
+        fans = found.paths["Fan"]
+        for model in (EventDefinition, Gift, PointRule):
             table = table_of(model)
+            owners = (await session.execute(select(table.c.id, table.c.brand_id))).all()
+            found.paths[model.__name__] = {row.id: brands[row.brand_id] for row in owners}
+        for done in (FanEvent, Redemption):
+            table = table_of(done)
+            deeds = (await session.execute(select(table.c.id, table.c.fan_id))).all()
+            found.paths[done.__name__] = {row.id: fans[row.fan_id] for row in deeds}
+        for shared in (Person, IdentityConflict, PersonMerge, BlockedIdentity):
+            table = table_of(shared)
             rows = (await session.execute(select(table.c.id, table.c.group_id))).all()
-            found.paths[model.__name__] = {row.id: groups[row.group_id] for row in rows}
+            found.paths[shared.__name__] = {row.id: groups[row.group_id] for row in rows}
     return found

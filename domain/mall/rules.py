@@ -39,14 +39,31 @@ class PriceChanged(DomainError):
     default = "The price is not the one that was seen."
 
 
+class RedemptionEnded(DomainError):
+    code = "REDEMPTION_ENDED"
+    default = "This redemption is fulfilled or cancelled already."
+
+
+class RedemptionUnpaid(DomainError):
+    code = "REDEMPTION_UNPAID"
+    default = "What it costs in money is not paid yet."
+
+
+class RedemptionPaid(DomainError):
+    code = "REDEMPTION_PAID"
+    default = "Its money is paid already."
+
+
 class GiftBar(StrEnum):
     """Why a fan cannot have a gift now."""
 
     NOT_ON_SALE = "NOT_ON_SALE"
     OUT_OF_STOCK = "OUT_OF_STOCK"
     LIMIT_REACHED = "LIMIT_REACHED"
+    POINTS_TOO_FEW = "POINTS_TOO_FEW"
 
 
+# what the ledger refuses is not here: only it knows what there is when it is asked
 REFUSALS: Mapping[GiftBar, type[DomainError]] = {
     GiftBar.NOT_ON_SALE: GiftNotOnSale,
     GiftBar.OUT_OF_STOCK: GiftOutOfStock,
@@ -79,10 +96,11 @@ def bars(gift: Any, *, taken: int, quantity: int, now: datetime) -> list[GiftBar
     return found
 
 
-def standing(gift: Any, *, taken: int, now: datetime) -> Standing:
-    """Say where a fan stands who has `taken` pieces; `left` is None where there is no limit."""
+def standing(gift: Any, *, taken: int, points: int, now: datetime) -> Standing:
+    """Say where a fan stands who has `taken` pieces and may spend `points`; `left` is None where there is no limit."""
     left = None if gift.per_fan_limit is None else max(0, gift.per_fan_limit - taken)
-    return Standing(taken, bars(gift, taken=taken, quantity=1, now=now), left)
+    found = bars(gift, taken=taken, quantity=1, now=now)
+    return Standing(taken, found if points >= gift.points else [*found, GiftBar.POINTS_TOO_FEW], left)
 
 
 def check_state(before: GiftState, after: GiftState) -> None:

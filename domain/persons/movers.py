@@ -4,6 +4,7 @@ from domain.attributes.merge import ATTRIBUTES
 from domain.consents.merge import CONSENT_RECORDS, CONSENTS
 from domain.events.merge import COUNTS, EVENTS, FOLLOWS
 from domain.fans.merge import FANS
+from domain.mall.merge import REDEMPTIONS
 from domain.orders.merge import ORDERS
 from domain.persons.moving import Mover
 from domain.points.earning.merge import GRANTS
@@ -16,6 +17,8 @@ from domain.timeline.merge import CHANGES
 # The fan's own row goes last. It comes back first, and then the others in the opposite order: daily counts look at
 # the events of the time since the merge before those are given away.
 MOVERS: tuple[Mover, ...] = (
+    # a redemption is locked before its account, as whoever ends one does
+    REDEMPTIONS,
     *(ORDERS, TAGS, EVENTS, COUNTS, FOLLOWS, CHANGES, ATTRIBUTES, CONSENTS, CONSENT_RECORDS, SHARES, REFERRALS),
     GRANTS,
     POINTS,

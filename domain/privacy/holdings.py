@@ -11,6 +11,7 @@ from domain.consents import privacy as consents
 from domain.events import privacy as events
 from domain.fans import privacy as fans
 from domain.jobs import privacy as jobs
+from domain.mall import privacy as mall
 from domain.orders import privacy as orders
 from domain.persons import privacy as persons
 from domain.points.earning import privacy as earning
@@ -32,6 +33,7 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     orders.HOLDING,
     earning.HOLDING,
     points.HOLDING,
+    mall.HOLDING,
     shares.HOLDING,
     referrals.HOLDING,
     jobs.HOLDING,

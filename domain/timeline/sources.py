@@ -10,12 +10,14 @@ from sqlalchemy import ColumnElement, FromClause, Integer, Select, String, cast,
 from domain.columns import BigInt, Json
 from domain.events.models import FanEvent
 from domain.fans.models import Fan
+from domain.mall.models import Redemption
 from domain.orders.models import Order
 from domain.scope import Scope
 from domain.tables import table_of
 from domain.timeline.models import ChangeKind, FanChange
 
 events, orders, changes = table_of(FanEvent), table_of(Order), table_of(FanChange)
+redemptions = table_of(Redemption)
 
 
 class TimelineKind(StrEnum):
@@ -23,6 +25,7 @@ class TimelineKind(StrEnum):
 
     EVENT = "EVENT"
     ORDER = "ORDER"
+    REDEMPTION = "REDEMPTION"
     TAG = "TAG"
     LEVEL = "LEVEL"
     IDENTITY = "IDENTITY"
@@ -79,6 +82,15 @@ ORDERS = Source(
     {"kind": literal("ORDER"), "name": orders.c.state}
     | {name: orders.c[name] for name in ("number", "source", "currency", "amount", "item_count")},
 )
+REDEMPTIONS = Source(
+    5,
+    frozenset({TimelineKind.REDEMPTION}),
+    redemptions,
+    redemptions.c.created_at,
+    {"kind": literal("REDEMPTION"), "name": redemptions.c.state, "product": redemptions.c.title}
+    | {"item_count": redemptions.c.quantity, "amount": redemptions.c.cash}
+    | {name: redemptions.c[name] for name in ("number", "currency")},
+)
 CHANGES = Source(
     3,
     frozenset(TimelineKind(kind.value) for kind in ChangeKind),
@@ -99,6 +111,8 @@ def readable(
         found.append((EVENTS, []))
     if TimelineKind.ORDER in kinds and scope.can("order:read"):
         found.append((ORDERS, [scope.where("order:read", orders)]))
+    if TimelineKind.REDEMPTION in kinds and scope.can("redemption:read"):
+        found.append((REDEMPTIONS, [scope.where("redemption:read", redemptions)]))
     wanted = kinds & CHANGES.kinds
     if not scope.holds("tag:read", fan):
         wanted -= {TimelineKind.TAG}

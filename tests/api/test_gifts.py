@@ -9,7 +9,7 @@ import pytest
 from domain import clock
 from schema.ids import encode
 from tests.cast import codes, snapshot
-from tests.mall import CREATE, STOCK, UPDATE, add_stock, create, offer, refused, update
+from tests.mall import CREATE, STOCK, UPDATE, add_stock, create, give_points, offer, refused, update
 from tests.world import Client
 
 FAN = "g1/b1/d1#1"
@@ -194,15 +194,18 @@ async def test_a_fan_is_offered_what_their_brand_has_on_sale_now(client: Client)
         await offer(client, code="later", saleFrom="2026-03-01T00:00:01Z")
         await offer(client, code="over", saleUntil="2026-03-01T00:00:00Z")
         await create(client, code="draft")
+        await offer(client, code="dear", title="贵", points=61)
         await offer(client, brand="g1/b2", who="B2")
+        await give_points(client.world, FAN, 60)
 
         found = await offers(client)
 
     assert [(gift["title"], gift["standing"]) for gift in found] == [
+        ("贵", {"taken": 0, "left": None, "bars": ["POINTS_TOO_FEW"]}),
         ("无", {"taken": 0, "left": None, "bars": ["OUT_OF_STOCK"]}),
         ("杯子", {"taken": 0, "left": 2, "bars": []}),
     ]
-    assert found[1] == {
+    assert found[2] == {
         "giftId": cup,
         "title": "杯子",
         "points": 60,

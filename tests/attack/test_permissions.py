@@ -22,6 +22,7 @@ CALLERS = (*sorted(READERS), NOBODY, FAN, NO_TOKEN)
 
 ID = encode("Nothing", 1)
 FIRST = "(first: 1) { nodes { __typename } }"
+PAYMENT = 'paymentReference: "x", idempotencyKey: "x"'
 # for each field of each schema: how to ask it harmlessly, and who may
 STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.viewer": ("viewer { principal }", READERS),
@@ -132,6 +133,24 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         f'recordOrderRefunds(input: {{brandId: "{ID}", source: "x", idempotencyKey: "x", refunds: []}}) {{ replayed }}',
         WRITERS,
     ),
+    "Query.redemption": (f'redemption(id: "{ID}") {{ id }}', READERS),
+    "Query.redemptions": (f"redemptions{FIRST}", READERS),
+    "Mutation.redeemGift": (
+        f'redeemGift(input: {{fanId: "{ID}", giftId: "{ID}", points: 1, idempotencyKey: "x"}}) {{ replayed }}',
+        WRITERS,
+    ),
+    "Mutation.fulfilRedemption": (
+        f'fulfilRedemption(input: {{redemptionId: "{ID}", idempotencyKey: "x"}}) {{ replayed }}',
+        WRITERS,
+    ),
+    "Mutation.cancelRedemption": (
+        f'cancelRedemption(input: {{redemptionId: "{ID}", reason: "x", idempotencyKey: "x"}}) {{ replayed }}',
+        WRITERS,
+    ),
+    "Mutation.recordRedemptionPayment": (
+        f'recordRedemptionPayment(input: {{redemptionId: "{ID}", amount: "1", {PAYMENT}}}) {{ replayed }}',
+        WRITERS,
+    ),
     "Query.gift": (f'gift(id: "{ID}") {{ id }}', READERS),
     "Query.gifts": (f"gifts{FIRST}", READERS),
     "Mutation.createGift": (
@@ -166,6 +185,16 @@ FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Mutation.exportMyData": ('exportMyData(input: {sections: ["x"]}) { userErrors { code } }', frozenset({FAN})),
     "Mutation.setMyConsents": (
         'setMyConsents(input: {policy: "1", choices: []}) { userErrors { code } }',
+        frozenset({FAN}),
+    ),
+    "Query.myRedemption": (f'myRedemption(id: "{ID}") {{ number }}', frozenset({FAN})),
+    "Query.myRedemptions": (f"myRedemptions{FIRST}", frozenset({FAN})),
+    "Mutation.redeemGiftForMe": (
+        f'redeemGiftForMe(input: {{giftId: "{ID}", points: 1, idempotencyKey: "x"}}) {{ replayed }}',
+        frozenset({FAN}),
+    ),
+    "Mutation.cancelMyRedemption": (
+        f'cancelMyRedemption(input: {{redemptionId: "{ID}", idempotencyKey: "x"}}) {{ replayed }}',
         frozenset({FAN}),
     ),
     "Query.giftOffer": (f'giftOffer(id: "{ID}") {{ giftId }}', frozenset({FAN})),

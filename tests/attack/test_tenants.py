@@ -10,7 +10,9 @@ import pytest
 from graphql import GraphQLObjectType
 from sqlalchemy import insert, true
 
+from domain import clock
 from domain.events.models import EventDefinition
+from domain.points.earning.models import PointRule
 from domain.scope import TenantSet, system_scope
 from domain.tables import table_of
 from graph.shares import ShareEdge, upsert_shares
@@ -19,6 +21,7 @@ from schema.ids import decode, encode
 from server.settings import Settings
 from tests.attack.documents import branches, entities, ids_in, inputs_of, lists, selections
 from tests.cast import ask, codes, hire, make_role, snapshot
+from tests.mall import sell_everywhere
 from tests.oracle import Oracle, oracle_of
 from tests.world import STAFF, Client, World, client_of
 
@@ -36,7 +39,7 @@ READERS = {
 NOT_LISTED = {"auditLog", "consentRecords", "erasures", "events", "timeline"}
 UNSEEN = 2**40
 # what is kept at a brand is walled at the brand: a dealer's own code decides what of it belongs to the dealer
-EXACTLY_WALLED = ("Fan", "Order")
+EXACTLY_WALLED = ("Fan", "Order", "Redemption")
 
 
 async def page_through(client: Client, who: str, name: str, size: int = 7) -> tuple[list[int], int]:
@@ -60,20 +63,22 @@ def listed() -> dict[str, GraphQLObjectType]:
     return {name: row for name, row in found.items() if name not in NOT_LISTED}
 
 
-async def define_events(world: World) -> None:
-    """Give every brand a definition of an event."""
-    definitions = table_of(EventDefinition)
-    brands = {path: number for path, number in world.nodes.items() if len(path.split("/")) == 2}
-    rows = [
-        {"group_id": world.nodes[path.split("/")[0]], "brand_id": number, "name": "taste"}
-        for path, number in brands.items()
+async def furnish(world: World) -> None:
+    """Give every brand a definition of an event, a rule for points and a gift, and every fan an order of it."""
+    owners = {number: path.partition("/")[0] for path, number in world.nodes.items() if path.count("/") == 1}
+    places: list[dict[str, Any]] = [
+        {"group_id": world.nodes[group], "brand_id": brand} for brand, group in owners.items()
     ]
+    rule: dict[str, Any] = {"code": "taste", "name": "taste", "module": "test", "event": "taste", "points": 1}
+    rule["starts_at"] = clock.now()
     async with world.services.database.writing(system_scope("test")) as session:
-        await session.execute(insert(definitions), rows)
+        await session.execute(insert(table_of(EventDefinition)), [{**place, "name": "taste"} for place in places])
+        session.add_all(PointRule(**place, **rule) for place in places)
+    await sell_everywhere(world)
 
 
 async def test_every_list_shows_every_caller_exactly_what_the_paths_say(client: Client) -> None:
-    await define_events(client.world)
+    await furnish(client.world)
     oracle = await oracle_of(client.world)
 
     for name, row in listed().items():
@@ -110,7 +115,7 @@ def by_id_fields() -> dict[str, str]:
 
 
 async def test_what_is_foreign_answers_like_what_does_not_exist(client: Client) -> None:
-    await define_events(client.world)
+    await furnish(client.world)
     oracle = await oracle_of(client.world)
     kinds = sorted(set(oracle.paths) - {"Staff"})
 
@@ -172,6 +177,7 @@ def walks() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("who", ["HQ1", "B1", "D1", "S1", "SERVICE"])
 async def test_no_path_through_the_schema_leads_out_of_scope(world: World, plain_settings: Settings, who: str) -> None:
+    await furnish(world)
     oracle = await oracle_of(world)
     roomy = plain_settings.model_copy(update={"max_cost": 10**9})
     seen: set[tuple[str, int]] = set()
@@ -332,10 +338,15 @@ async def test_inputs_have_no_field_that_moves_or_promotes(client: Client) -> No
 
 async def test_the_fan_schema_knows_no_other_fan(client: Client) -> None:
     given = {where for where, kind in inputs_of(FAN_SCHEMA) if kind == "ID"}
-    # a job is one's own or not there (tests/api/test_export_my_data.py); attribute and account are the brand's
+    # a job and a redemption are one's own or not there (tests/api/test_export_my_data.py, test_redemptions.py);
+    # attribute, account and gift are the brand's
     assert given == {
         "LoginForDevelopmentInput.brandId",
         "Query.myJob(id)",
+        "Query.myRedemption(id)",
+        "CancelMyRedemptionInput.redemptionId",
+        "Query.giftOffer(id)",
+        "RedeemGiftForMeInput.giftId",
         "AttributeValueInput.attributeId",
         "EventContentInput.accountId",
     }
@@ -382,7 +393,7 @@ async def test_a_path_shows_the_fans_in_scope_and_only_counts_the_others(graph_c
 async def test_without_the_predicates_row_level_security_still_holds(
     client: Client, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
-    await define_events(client.world)
+    await furnish(client.world)
     oracle = await oracle_of(client.world)
     brand = Oracle(oracle.paths, {who: "g1/b1"})
     for name in ("where", "where_shared"):

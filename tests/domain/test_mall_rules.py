@@ -15,7 +15,7 @@ SECOND = timedelta(seconds=1)
 
 
 def gift(**given: Any) -> Any:
-    usual = {"state": "ON_SALE", "sale_from": None, "sale_until": None, "stock": 5, "per_fan_limit": None}
+    usual = {"state": "ON_SALE", "sale_from": None, "sale_until": None, "stock": 5, "per_fan_limit": None, "points": 60}
     return SimpleNamespace(**usual | given)
 
 
@@ -38,14 +38,19 @@ def test_a_gift_is_on_sale_from_its_first_moment_to_before_its_last(given: dict[
 def test_everything_that_keeps_a_fan_from_it_is_said_at_once() -> None:
     wanted = gift(state="OFF_SALE", stock=1, per_fan_limit=3)
 
-    assert bars(wanted, taken=2, quantity=2, now=NOW) == list(GiftBar)
+    assert bars(wanted, taken=2, quantity=2, now=NOW) == list(GiftBar)[:3]
     assert bars(gift(stock=2, per_fan_limit=3), taken=1, quantity=2, now=NOW) == []
 
 
 def test_what_is_left_to_a_fan_is_never_less_than_nought() -> None:
     # a limit that was lowered after they had theirs
-    assert standing(gift(per_fan_limit=1), taken=3, now=NOW).left == 0
-    assert standing(gift(), taken=3, now=NOW).left is None
+    assert standing(gift(per_fan_limit=1), taken=3, points=60, now=NOW).left == 0
+    assert standing(gift(), taken=3, points=60, now=NOW).left is None
+
+
+def test_a_fan_sees_that_they_have_too_few_points() -> None:
+    assert standing(gift(), taken=0, points=59, now=NOW).bars == [GiftBar.POINTS_TOO_FEW]
+    assert standing(gift(), taken=0, points=60, now=NOW).bars == []
 
 
 def test_a_gift_never_becomes_a_draft_again() -> None:

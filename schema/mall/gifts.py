@@ -1,14 +1,15 @@
-"""The points mall: gifts, as staff keep them and as fans see them."""
+"""Gifts, as staff keep them and as fans see them."""
 
 from datetime import datetime
 
 import strawberry
 
 from domain.mall.models import GiftState
-from domain.mall.queries import select_gifts
+from domain.mall.queries.gifts import select_gifts
 from domain.mall.rules import GiftBar
 from domain.tenancy.queries import brand_of_each
-from resolvers import mall, tenancy
+from resolvers import tenancy
+from resolvers.mall import gifts
 from schema import sql
 from schema.arguments import enum_type
 from schema.bind import Node, Payload, column, entity, mutation, query, relation, value
@@ -60,7 +61,7 @@ class GiftOffer:
     stock: Int64 = column("How many pieces are left.")
     per_fan_limit: int | None = column("How many pieces one fan may have; null where as many as they like.")
     sale_until: datetime | None = column("Until when it is offered.")
-    standing = relation(mall.standings_of, GiftStanding)
+    standing = relation(gifts.standings_of, GiftStanding)
 
 
 @strawberry.type(description="What createGift answers.")
@@ -81,19 +82,19 @@ class AddGiftStockPayload(Payload):
 
 
 @strawberry.type
-class MallQuery:
-    gift = query(mall.get_gift, Gift, permission="gift:read", select=select_gifts)
-    gifts = query(mall.list_gifts, Connection[Gift], permission="gift:read", cut=mall.cut_gifts)
+class GiftsQuery:
+    gift = query(gifts.get_gift, Gift, permission="gift:read", select=select_gifts)
+    gifts = query(gifts.list_gifts, Connection[Gift], permission="gift:read", cut=gifts.cut_gifts)
 
 
 @strawberry.type
-class MallMutation:
-    create_gift = mutation(mall.create_gift, CreateGiftPayload, permission="gift:write")
-    update_gift = mutation(mall.update_gift, UpdateGiftPayload, permission="gift:write")
-    add_gift_stock = mutation(mall.add_gift_stock, AddGiftStockPayload, permission="gift:write")
+class GiftsMutation:
+    create_gift = mutation(gifts.create_gift, CreateGiftPayload, permission="gift:write")
+    update_gift = mutation(gifts.update_gift, UpdateGiftPayload, permission="gift:write")
+    add_gift_stock = mutation(gifts.add_gift_stock, AddGiftStockPayload, permission="gift:write")
 
 
 @strawberry.type
-class FanMallQuery:
-    gift_offer = query(mall.get_offer, GiftOffer, permission="me:read")
-    gift_offers = query(mall.list_offers, Connection[GiftOffer], permission="me:read")
+class FanGiftsQuery:
+    gift_offer = query(gifts.get_offer, GiftOffer, permission="me:read")
+    gift_offers = query(gifts.list_offers, Connection[GiftOffer], permission="me:read")

@@ -1,24 +1,28 @@
-"""The points mall: gifts, as staff keep them and as fans see them."""
+"""Gifts, as staff keep them and as fans see them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from authz.viewer import FanViewer
 from domain import clock
 from domain.access.rules import Node
-from domain.errors import BadInput, Forbidden, NotFound
-from domain.idempotency import Answer, Once, run_once
+from domain.errors import Forbidden, NotFound
+from domain.idempotency import Answer, run_once
 from domain.ids import GiftId, Int64
 from domain.inputs import said
-from domain.mall import gifts, queries
+from domain.mall import gifts
 from domain.mall.gifts import GiftChange, NewGift
 from domain.mall.models import Gift
-from domain.mall.queries import GiftFilter, GiftSort, OfferFilter
+from domain.mall.queries import gifts as queries
+from domain.mall.queries.gifts import GiftFilter, GiftSort, OfferFilter
+from domain.mall.queries.redemptions import taken_by_gift
 from domain.mall.rules import Standing, standing
 from domain.page import Page, PageArgs, Window
+from domain.points.ledger.service import balances_by_fan
 from domain.tenancy.queries import brands_by_id
 from resolvers.context import Context
+from resolvers.mall.keys import once_of
 
 KEEP = "gift:write"
 
@@ -61,7 +65,11 @@ async def list_offers(
 async def standings_of(context: Context, gifts: Sequence[Gift]) -> Sequence[Standing]:
     """Where I stand with it: how many I have, and what keeps me from one more."""
     now = clock.now()
-    return [standing(gift, taken=0, now=now) for gift in gifts]
+    fan_id = _fan(context).fan_id
+    async with context.reading() as session:
+        taken = await taken_by_gift(session, fan_id, [gift.id for gift in gifts])
+        points = (await balances_by_fan(session, [fan_id]))[fan_id].active
+    return [standing(gift, taken=taken.get(gift.id, 0), points=points, now=now) for gift in gifts]
 
 
 def _fan(context: Context) -> FanViewer:
@@ -101,7 +109,6 @@ class GiftStock:
 
 async def add_gift_stock(context: Context, input: GiftStock) -> dict[str, Any]:
     """Put pieces of a gift in, or take some out; never more than there are."""
-    _check_key(input.idempotency_key)
     async with context.transaction(dry_run=input.dry_run) as session:
         gift = await _kept_gift(context, session, input.gift_id)
 
@@ -109,7 +116,7 @@ async def add_gift_stock(context: Context, input: GiftStock) -> dict[str, Any]:
             return Answer({"stock": await gifts.add_gift_stock(session, principal, gift, input.quantity)})
 
         principal = context.viewer.principal
-        answer, replayed = await run_once(session, _once(context, gift.group_id, "addGiftStock", input), effect)
+        answer, replayed = await run_once(session, once_of(context, gift.group_id, "addGiftStock", input), effect)
         now = await queries.get_gift(session, context.scope, gift.id)
     return {"gift": now, "stock": answer["stock"], "replayed": replayed}
 
@@ -125,13 +132,3 @@ async def _kept_gift(context: Context, session: Any, gift_id: int) -> Gift:
 def _check_keeper(context: Context, group_id: int, brand_id: int) -> None:
     if not context.scope.holds(KEEP, Node(group_id, brand_id)):
         raise Forbidden("A brand's gifts are kept by those who may write gifts in the whole brand.")
-
-
-def _once(context: Context, group_id: int, mutation: str, input: Any) -> Once:
-    request = {**asdict(input), "idempotency_key": None, "dry_run": None}
-    return Once(context.viewer.principal, group_id, mutation, input.idempotency_key, request)
-
-
-def _check_key(key: str) -> None:
-    if not 1 <= len(key.strip()) <= len(key) <= 128:
-        raise BadInput("idempotencyKey has 1 to 128 characters.", field=("input", "idempotencyKey"))

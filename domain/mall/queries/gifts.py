@@ -1,11 +1,11 @@
-"""Reads of the mall."""
+"""Reads of gifts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock, reads
@@ -70,6 +70,11 @@ async def get_gift(session: AsyncSession, scope: Scope, gift_id: int) -> Gift:
 def select_gifts(scope: Scope) -> Select[Any]:
     """Select the gifts the caller may read: a brand's are known at its dealers too."""
     return select(gifts).where(scope.where_shared(GIFT, gifts))
+
+
+def gift_of_each(scope: Scope, row: FromClause) -> Select[Any]:
+    """Select the gift a row of an outer statement is of."""
+    return select_gifts(scope).where(gifts.c.id == row.c.gift_id).correlate(row)
 
 
 async def list_gifts(session: AsyncSession, scope: Scope, args: PageArgs, wanted: GiftFilter | None) -> Page[Gift]:
