@@ -25,6 +25,8 @@ pytestmark = pytest.mark.postgresql
 
 # what is read under a key of its own: a principal's name, a master key, a worker's claim
 UNWALLED = {"outbox", "idempotency", "group_keys"}
+# the database refuses to change them before it looks for rows
+APPEND_ONLY = {"audit_log", "point_transfers", "point_entries", "point_draws", "point_seals"}
 # what the world has none of, or has in one brand only
 EMPTY = {"channel_accounts", "fan_aliases", "event_definitions", "events", "event_keys", "event_counts", "follows"}
 EMPTY |= {"identity_brands"}
@@ -85,7 +87,7 @@ async def test_a_transaction_without_a_scope_sees_and_changes_nothing(world: Wor
             for name in policies():
                 table = metadata.tables[name]
                 assert await rows_of(connection, table) == [], name
-                if name != "audit_log":
+                if name not in APPEND_ONLY:
                     assert (await connection.execute(delete(table))).rowcount == 0
             with pytest.raises(DBAPIError, match="row-level security"):
                 await connection.execute(
