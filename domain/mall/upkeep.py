@@ -34,4 +34,7 @@ async def expire_unpaid(database: Database, *, limit: int = AT_ONCE) -> int:
             done += 1
         except DomainError as refusal:
             log.info("redemption_not_expired", redemption=row.id, reason=refusal.code)
+        except Exception:
+            # the others are not to wait for this one
+            log.exception("redemption_not_expired", redemption=row.id)
     return done

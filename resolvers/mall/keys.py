@@ -1,10 +1,12 @@
-"""What makes two requests of the mall the same."""
+"""How the mall reads what is sent: by which key requests are the same, and how much money is meant."""
 
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 from domain.errors import BadInput
 from domain.idempotency import Once
+from domain.money import to_minor
 from resolvers.context import Context
 
 
@@ -15,3 +17,11 @@ def once_of(context: Context, group_id: int, mutation: str, input: Any) -> Once:
         raise BadInput("idempotencyKey has 1 to 128 characters.", field=("input", "idempotencyKey"))
     request = {**asdict(input), "idempotency_key": None, "dry_run": None}
     return Once(context.viewer.principal, group_id, mutation, key, request)
+
+
+def minor_of(amount: Decimal, currency: str, name: str) -> int:
+    """Return an amount in minor units. Raises BadInput naming the field it came in."""
+    try:
+        return to_minor(amount, currency)
+    except ValueError as error:
+        raise BadInput(f"{name} {error}.", field=("input", name)) from error

@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import select, text
 
 from domain import clock
+from domain.mall import upkeep
 from domain.mall.models import Redemption
+from domain.mall.redemptions import cancel
 from domain.mall.upkeep import AT_ONCE, expire_unpaid
 from domain.persons.merging import Wanted, merge_persons
 from domain.persons.models import MergeReason, Side
@@ -134,6 +136,24 @@ async def test_many_that_are_not_paid_end_however_many_work_on_it(client: Client
 
     assert sum(runs) == 12
     assert await stock_of(world, gift) == 30
+    await stock_holds(world)
+
+
+async def test_one_that_cannot_end_does_not_keep_the_others(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, gift = client.world, await offer(client, cash="1.00")
+    for who in (ME, TWIN):
+        await ordered(client, who, gift, cash="1.00")
+
+    async def broken(session: Any, principal: str, row: Any, **more: Any) -> None:
+        if row.fan_id == world.fans[ME]:
+            raise RuntimeError("broken")
+        await cancel(session, principal, row, **more)
+
+    monkeypatch.setattr(upkeep, "cancel", broken)
+    with clock.at(clock.now().replace(year=clock.now().year + 1)):
+        assert await expire_unpaid(world.services.database) == 1
+
+    assert await stock_of(world, gift) == 9
     await stock_holds(world)
 
 
