@@ -15,6 +15,7 @@ from domain.mall.queries.redemptions import redemptions_by_id
 from domain.orders.queries import orders_by_id
 from domain.persons.queries import conflicts_by_id, merges_by_id, persons_by_any_id
 from domain.points.earning.queries import rules_by_id
+from domain.points.ledger.history import adjustments_by_id
 from domain.shares.queries import cascades_by_id
 from domain.tags.queries import tags_by_id
 from domain.tenancy.queries import (
@@ -45,6 +46,7 @@ FINDERS: dict[str, tuple[str, Find]] = {
     "PersonMerge": ("person:merge", merges_by_id),
     "Job": ("job:read", jobs_by_id),
     "FanEvent": ("event:read", events_by_id),
+    "PointAdjustment": ("points:read", adjustments_by_id),
     "PointRule": ("point_rule:read", rules_by_id),
     "EventDefinition": ("event:read", definitions_by_id),
     "Gift": ("gift:read", gifts_by_id),

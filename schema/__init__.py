@@ -15,6 +15,7 @@ from schema.operations import OperationsQuery
 from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
 from schema.persons import PersonsMutation, PersonsQuery
 from schema.point_rules import PointRulesMutation, PointRulesQuery
+from schema.points import FanPointsQuery, PointsMutation, PointsQuery
 from schema.privacy import FanPrivacyMutation, FanPrivacyQuery, PrivacyQuery
 from schema.scalars import CONFIG
 from schema.shares import SharesQuery
@@ -37,6 +38,7 @@ class Query(
     OrdersQuery,
     PersonsQuery,
     PointRulesQuery,
+    PointsQuery,
     PrivacyQuery,
     SharesQuery,
     TagsQuery,
@@ -56,6 +58,7 @@ class Mutation(
     OrdersMutation,
     PersonsMutation,
     PointRulesMutation,
+    PointsMutation,
     TagsMutation,
 ):
     pass
@@ -73,6 +76,7 @@ class FanQuery(
     FanJobsQuery,
     FanMallQuery,
     FanOrdersQuery,
+    FanPointsQuery,
     FanPrivacyQuery,
     FanTimelineQuery,
 ):

@@ -10,7 +10,7 @@ from domain.fans.queries import select_fans
 from domain.orders.queries import last_orders_of_each
 from domain.tags.queries import FAN_TAGS_AMONG
 from domain.tenancy.queries import brand_of_each, dealer_of_each, source_account_of_each, store_of_each
-from resolvers import attributes, consents, events, fans, orders, persons, referrals, tags, tenancy, timeline
+from resolvers import attributes, consents, events, fans, orders, persons, points, referrals, tags, tenancy, timeline
 from schema import sql
 from schema.arguments import enum_type
 from schema.attributes import FanAttribute, MyAttribute
@@ -20,6 +20,7 @@ from schema.events import Follow
 from schema.generations import Generation
 from schema.page import Connection
 from schema.persons import Person
+from schema.points import ExpiringPoints, PointBalances
 from schema.scalars import Money, spend_of
 from schema.tags import FanTag
 from schema.tenancy import Brand, ChannelAccount, Dealer, Store
@@ -69,6 +70,8 @@ class Fan(Node):
     )
     downline = relation(referrals.downlines_of, list[Generation] | None, permission="referral:read", size=6)
     person = relation(persons.persons_of, Person | None, permission="person:link")
+    expiring_points = relation(points.expiring_of, list[ExpiringPoints] | None, permission="points:read")
+    points = relation(points.balances_of, PointBalances | None, permission="points:read")
 
 
 @strawberry.type(description="The brand's face to its fans.")
@@ -96,6 +99,8 @@ class Me:
     brand = relation(tenancy.brands_of, MyBrand | None)
     attributes = relation(attributes.own_attributes_of, list[MyAttribute] | None)
     downline = relation(referrals.downlines_of, list[Generation] | None, size=6)
+    expiring_points = relation(points.expiring_of, list[ExpiringPoints] | None)
+    points = relation(points.balances_of, PointBalances | None)
 
 
 @strawberry.type(description="What updateMe answers.")

@@ -13,6 +13,7 @@ from domain.live import service as live
 from domain.live import upkeep as live_upkeep
 from domain.mall import upkeep as mall_upkeep
 from domain.outbox import upkeep
+from domain.points import upkeep as points_upkeep
 from domain.privacy.handlers import handlers
 from domain.privacy.service import prune_exports
 from graph.projector import Projector
@@ -64,6 +65,10 @@ async def _tend_each_minute(services: Services, stop: asyncio.Event) -> None:
             await mall_upkeep.expire_unpaid(services.database)
         except Exception:
             log.exception("nothing_expired")
+        try:
+            await points_upkeep.tend(services.database)
+        except Exception:
+            log.exception("no_points_tended")
 
 
 async def _keep_months(services: Services) -> None:

@@ -22,7 +22,7 @@ from domain.page import Page, PageArgs, Window
 from domain.points.ledger.service import balances_by_fan
 from domain.tenancy.queries import brands_by_id
 from resolvers.context import Context
-from resolvers.mall.keys import once_of
+from resolvers.keys import once_of
 
 KEEP = "gift:write"
 

@@ -118,6 +118,25 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         f'unblockIdentity(input: {{blockedId: "{ID}"}}) {{ userErrors {{ code }} }}',
         GROUP_ADMINS,
     ),
+    "Query.pointsProgramme": (f'pointsProgramme(brandId: "{ID}") {{ version }}', READERS),
+    "Query.pointTransfers": (f'pointTransfers(fanId: "{ID}", first: 1) {{ nodes {{ kind }} }}', READERS),
+    "Query.pointAdjustments": (f"pointAdjustments{FIRST}", READERS),
+    "Mutation.updatePointsProgramme": (
+        f'updatePointsProgramme(input: {{brandId: "{ID}"}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
+    "Mutation.adjustPoints": (
+        f'adjustPoints(input: {{fanId: "{ID}", points: 1, reason: "x", idempotencyKey: "x"}}) {{ replayed }}',
+        ADMINS,
+    ),
+    "Mutation.approvePointAdjustment": (
+        f'approvePointAdjustment(input: {{adjustmentId: "{ID}"}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
+    "Mutation.rejectPointAdjustment": (
+        f'rejectPointAdjustment(input: {{adjustmentId: "{ID}"}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
     "Query.pointRules": (f"pointRules{FIRST}", READERS),
     "Mutation.createPointRule": (
         f'createPointRule(input: {{brandId: "{ID}", code: "x", name: "x", event: "x"}}) {{ userErrors {{ code }} }}',
@@ -197,6 +216,7 @@ FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         f'cancelMyRedemption(input: {{redemptionId: "{ID}", idempotencyKey: "x"}}) {{ replayed }}',
         frozenset({FAN}),
     ),
+    "Query.myPointTransfers": ("myPointTransfers(first: 1) { nodes { kind } }", frozenset({FAN})),
     "Query.giftOffer": (f'giftOffer(id: "{ID}") {{ giftId }}', frozenset({FAN})),
     "Query.giftOffers": (f"giftOffers{FIRST}", frozenset({FAN})),
     "Query.myTimeline": (f"myTimeline{FIRST}", frozenset({FAN})),

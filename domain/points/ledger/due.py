@@ -71,12 +71,14 @@ async def expire_due(session: AsyncSession, limit: int) -> int:
         return 0
     locked = await lock_accounts(session, ids, waiting=False)
     await load_lots(session, list(locked.values()))
+    expired = 0
     for _, of_brand in sorted(grouped(locked.values(), lambda account: account.brand_id).items()):
         book = Book()
         for account in of_brand:
-            expire_now(book, account)
+            # another may have been here between the look and the lock
+            expired += expire_now(book, account) is not None
         await book.write(session)
-    return len(locked)
+    return expired
 
 
 def expire_now(book: Book, account: Account) -> Draft | None:

@@ -14,7 +14,7 @@ from domain.mall.models import Redemption
 from domain.mall.queries import redemptions as queries
 from resolvers.context import Context
 from resolvers.fans import own_fan_id
-from resolvers.mall.keys import minor_of, once_of
+from resolvers.keys import minor_of, once_of
 
 WRITE = "redemption:write"
 BY_FAN = "cancelled by the fan"

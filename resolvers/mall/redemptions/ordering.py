@@ -18,7 +18,7 @@ from domain.mall.queries import redemptions as queries
 from domain.mall.redeeming import Wish
 from resolvers.context import Context
 from resolvers.fans import own_fan_id
-from resolvers.mall.keys import minor_of, once_of
+from resolvers.keys import minor_of, once_of
 
 WRITE = "redemption:write"
 

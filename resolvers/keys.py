@@ -1,4 +1,4 @@
-"""How the mall reads what is sent: by which key requests are the same, and how much money is meant."""
+"""How inputs of value are read: by which key requests are the same, and how much money is meant."""
 
 from dataclasses import asdict
 from decimal import Decimal

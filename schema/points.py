@@ -1,0 +1,153 @@
+"""Points (积分) and growth (成长值): balances, what moved them, and adjustments by hand."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from domain.points.ledger.models import AdjustmentState, TransferKind
+from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy
+from domain.tenancy.queries import brand_of_each
+from resolvers import points as resolvers
+from resolvers import tenancy
+from schema.arguments import enum_type
+from schema.bind import Node, Payload, column, entity, mutation, query, relation, value
+from schema.ids import encode
+from schema.page import Connection
+from schema.scalars import Int64
+from schema.tenancy import Brand
+
+if TYPE_CHECKING:
+    from schema.fans import Fan
+
+for enum in (AdjustmentState, TransferKind, ClawBackPolicy, ExpiryPolicy):
+    enum_type(enum)
+OneFan = Annotated["Fan", strawberry.lazy("schema.fans")]
+
+
+@strawberry.type(description="What a fan has of points (积分) and growth (成长值).")
+class PointBalances:
+    active: Int64 = column("What they may spend now.")
+    pending: Int64 = column("What they earned and waits for its day.")
+    held: Int64 = column("What is set aside for something they ordered.")
+    spent: Int64 = column("What they spent.")
+    expired: Int64 = column("What expired.")
+    negative: Int64 = column("What they owe: points taken back that were spent already. Earnings settle it first.")
+    growth: Int64 = column("Their growth, which decides the level.")
+    growth_pending: Int64 = column("Growth that waits for its day.")
+
+
+@strawberry.type(description="Points that expire at one moment.")
+class ExpiringPoints:
+    expires_at: datetime = column("When.")
+    points: Int64 = column("How many are left of them.")
+
+
+def _reverses(row: Any) -> str | None:
+    return None if row.reverses_id is None else encode("PointTransfer", row.reverses_id)
+
+
+@strawberry.type(description="One movement of a fan's points or growth (积分流水); it is never changed.")
+class PointTransfer:
+    transfer_id = value(lambda row: encode("PointTransfer", row.id), strawberry.ID, "Its id.")
+    kind: TransferKind = column("What it is.")
+    points: Int64 = column("What it did for the fan; an earning that waits counts in full.")
+    growth: Int64 = column("What it did to their growth.")
+    balance: Int64 = column("What they could spend after it, below 0 where they owed.")
+    growth_balance: Int64 = column("Their growth after it.")
+    reason: str = column("Why.")
+    reference: str | None = column("What it was for, as kind:id.")
+    reverses_id = value(_reverses, strawberry.ID | None, "The transfer it takes back, ends or releases.")
+    occurred_at: datetime = column("When what it is for happened.")
+    available_at: datetime | None = column("Until when it waits, or waited.")
+    recorded_at: datetime = column("When it was written.")
+
+
+@strawberry.type(description="One movement of a fan's points or growth as staff see it: with who did it.")
+class StaffPointTransfer(PointTransfer):
+    source: str = column("The natural key it was posted under, once.")
+    actor: str = column("Who did it; a fan is just that.")
+
+
+@strawberry.type(description="A brand's points programme (积分计划).")
+class PointsProgramme:
+    expiry = value(lambda row: row.settings.expiry, ExpiryPolicy, "When granted points expire.")
+    expiry_months = value(lambda row: row.settings.expiry_months, int | None, "For ROLLING_MONTHS: after how many.")
+    claw_back = value(
+        lambda row: row.settings.claw_back, ClawBackPolicy, "What is taken back of points that were granted already."
+    )
+    four_eyes_limit = value(
+        lambda row: row.settings.four_eyes_limit,
+        Int64 | None,
+        "How much one person may adjust alone within 24 hours; null for as much as they like.",
+    )
+    time_zone: str = column("The zone of its natural days.")
+    version: int = column("How often it was said, from 1; 0 where the brand said nothing.")
+
+
+@entity("An adjustment by hand (人工调整).")
+class PointAdjustment(Node):
+    points: Int64 = column("Points it gives; below 0, takes.")
+    growth: Int64 = column("Growth it gives; below 0, takes.")
+    reason: str = column("Why.")
+    state: AdjustmentState = column("Whether it is done, waits for a second person, or was refused.")
+    proposed_by: str = column("Who proposed it.")
+    decided_by: str | None = column("Who decided on it, where it had to wait.")
+    decided_at: datetime | None = column("When they did.")
+    note: str | None = column("What they said.")
+    created_at: datetime = column("When it was proposed.")
+    fan = relation(resolvers.fans_of, OneFan | None, permission="fan:read")
+    brand = relation(tenancy.brands_of, Brand | None, each=brand_of_each)
+
+
+@strawberry.type(description="What updatePointsProgramme answers.")
+class UpdatePointsProgrammePayload(Payload):
+    programme: PointsProgramme | None = column("The programme as it is now.")
+
+
+@strawberry.type(description="What adjustPoints answers.")
+class AdjustPointsPayload(Payload):
+    adjustment: PointAdjustment | None = column("The adjustment: done, or waiting for a second person.")
+    balances: PointBalances | None = column("What the fan has now.")
+    replayed: bool | None = column("Whether this is the answer an earlier request with the same key got.")
+
+
+@strawberry.type(description="What approvePointAdjustment answers.")
+class ApprovePointAdjustmentPayload(Payload):
+    adjustment: PointAdjustment | None = column("The adjustment as it is now.")
+
+
+@strawberry.type(description="What rejectPointAdjustment answers.")
+class RejectPointAdjustmentPayload(Payload):
+    adjustment: PointAdjustment | None = column("The adjustment as it is now.")
+
+
+@strawberry.type
+class PointsQuery:
+    points_programme = query(resolvers.get_points_programme, PointsProgramme, permission="points:read")
+    point_transfers = query(resolvers.list_point_transfers, Connection[StaffPointTransfer], permission="points:read")
+    point_adjustments = query(
+        resolvers.list_point_adjustments,
+        Connection[PointAdjustment],
+        permission="points:read",
+        cut=resolvers.cut_point_adjustments,
+    )
+
+
+@strawberry.type
+class PointsMutation:
+    update_points_programme = mutation(
+        resolvers.update_points_programme, UpdatePointsProgrammePayload, permission="points_programme:write"
+    )
+    adjust_points = mutation(resolvers.adjust_points, AdjustPointsPayload, permission="points:adjust")
+    approve_point_adjustment = mutation(
+        resolvers.approve_point_adjustment, ApprovePointAdjustmentPayload, permission="points:approve"
+    )
+    reject_point_adjustment = mutation(
+        resolvers.reject_point_adjustment, RejectPointAdjustmentPayload, permission="points:approve"
+    )
+
+
+@strawberry.type
+class FanPointsQuery:
+    my_point_transfers = query(resolvers.my_point_transfers, Connection[PointTransfer], permission="me:read")
