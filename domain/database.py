@@ -97,6 +97,12 @@ class Database:
         )
 
 
+async def at_one_moment(session: AsyncSession) -> None:
+    """Let a session that has read nothing yet see the data of one moment, however many statements it takes."""
+    if session.get_bind().dialect.name == "postgresql":
+        _ = await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
 @asynccontextmanager
 async def acting_as(session: AsyncSession, scope: Scope) -> AsyncIterator[None]:
     """Widen a session to another scope for what its caller may cause but not do: merging a person's fans of all brands.

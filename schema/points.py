@@ -8,8 +8,8 @@ import strawberry
 from domain.points.ledger.models import AdjustmentState, TransferKind
 from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy
 from domain.tenancy.queries import brand_of_each
+from resolvers import ledgers, tenancy
 from resolvers import points as resolvers
-from resolvers import tenancy
 from schema.arguments import enum_type
 from schema.bind import Node, Payload, column, entity, mutation, query, relation, value
 from schema.ids import encode
@@ -100,6 +100,46 @@ class PointAdjustment(Node):
     brand = relation(tenancy.brands_of, Brand | None, each=brand_of_each)
 
 
+@strawberry.type(description="What of an account is not as the ledger says.")
+class LedgerDifference:
+    account_id = value(lambda row: encode("PointAccount", row.account_id), strawberry.ID, "The account.")
+    what: str = column("Which balance, or LOT, LOTS, PENDING_POINTS, PENDING_GROWTH or TRANSFER.")
+    expected: Int64 = column("What it should be.")
+    found: Int64 = column("What stands there.")
+    fan = relation(resolvers.fans_of, OneFan | None, permission="fan:read")
+
+
+def _continue(audit: Any) -> str | None:
+    return None if audit.last_id is None else encode("PointAccount", audit.last_id)
+
+
+@strawberry.type(description="What an audit of some accounts found (对账).")
+class LedgerAudit:
+    accounts = value(lambda audit: audit.count, int, "How many accounts were recomputed.")
+    differing: int = column("How many things are wrong; 0 where the books are right.")
+    differences: list[LedgerDifference] = column("The first 100 of them.", size=1)
+    continue_after = value(
+        _continue, strawberry.ID | None, "What to give as `after` to go on; null where these were the last accounts."
+    )
+
+
+@strawberry.type(description="Points that can be spent in one month for the last time.")
+class ExpiringMonth:
+    month: str = column("The month in the brand's time zone, such as 2026-12.")
+    points: Int64 = column("How many are left of them.")
+
+
+@strawberry.type(description="What a brand owes its fans in points (积分负债).")
+class PointsLiability:
+    at: datetime = column("The moment it was added up.")
+    outstanding: Int64 = column("What fans have and did not set aside; all of it is in expiring or neverExpiring.")
+    held: Int64 = column("What is set aside for things that were ordered.")
+    pending: Int64 = column("What was earned and waits for its day.")
+    owed: Int64 = column("What fans owe the brand.")
+    never_expiring: Int64 = column("What of the outstanding never expires.")
+    expiring: list[ExpiringMonth] = column("What of the outstanding expires, by month, soonest first.", size=12)
+
+
 @strawberry.type(description="What updatePointsProgramme answers.")
 class UpdatePointsProgrammePayload(Payload):
     programme: PointsProgramme | None = column("The programme as it is now.")
@@ -125,6 +165,8 @@ class RejectPointAdjustmentPayload(Payload):
 @strawberry.type
 class PointsQuery:
     points_programme = query(resolvers.get_points_programme, PointsProgramme, permission="points:read")
+    points_liability = query(ledgers.points_liability, PointsLiability, permission="points:read")
+    ledger_audit = query(ledgers.ledger_audit, LedgerAudit, permission="points:audit")
     point_transfers = query(resolvers.list_point_transfers, Connection[StaffPointTransfer], permission="points:read")
     point_adjustments = query(
         resolvers.list_point_adjustments,

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -13,6 +13,7 @@ from domain.live import service as live
 from domain.live import upkeep as live_upkeep
 from domain.mall import upkeep as mall_upkeep
 from domain.outbox import upkeep
+from domain.points import auditing
 from domain.points import upkeep as points_upkeep
 from domain.privacy.handlers import handlers
 from domain.privacy.service import prune_exports
@@ -25,6 +26,7 @@ HOUR_SECONDS, MINUTE_SECONDS = 3600.0, 60.0
 SENT_KEPT = timedelta(days=7)
 # the API promises 72 hours
 KEYS_KEPT = timedelta(hours=96)
+AUDITED_EACH = timedelta(days=1)
 
 
 async def work(services: Services, stop: asyncio.Event) -> None:
@@ -36,6 +38,7 @@ async def work(services: Services, stop: asyncio.Event) -> None:
         tasks.create_task(runner.run(stop))
         tasks.create_task(_forget_hourly(services, stop))
         tasks.create_task(_tend_each_minute(services, stop))
+        tasks.create_task(_audit_daily(services, stop))
 
 
 async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
@@ -69,6 +72,23 @@ async def _tend_each_minute(services: Services, stop: asyncio.Event) -> None:
             await points_upkeep.tend(services.database)
         except Exception:
             log.exception("no_points_tended")
+
+
+async def _audit_daily(services: Services, stop: asyncio.Event) -> None:
+    """Audit the ledgers an hour after the start, so that a worker started daily does it too, and each day from then."""
+    last: datetime | None = None
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), HOUR_SECONDS)
+            return
+        now = clock.now()
+        if last is not None and now - last < AUDITED_EACH:
+            continue
+        try:
+            await auditing.audit_all(services.database)
+            last = now
+        except Exception:
+            log.exception("nothing_audited")
 
 
 async def _keep_months(services: Services) -> None:

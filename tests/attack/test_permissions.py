@@ -119,6 +119,8 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         GROUP_ADMINS,
     ),
     "Query.pointsProgramme": (f'pointsProgramme(brandId: "{ID}") {{ version }}', READERS),
+    "Query.pointsLiability": (f'pointsLiability(brandId: "{ID}") {{ held }}', READERS),
+    "Query.ledgerAudit": (f'ledgerAudit(brandId: "{ID}") {{ accounts }}', ADMINS),
     "Query.pointTransfers": (f'pointTransfers(fanId: "{ID}", first: 1) {{ nodes {{ kind }} }}', READERS),
     "Query.pointAdjustments": (f"pointAdjustments{FIRST}", READERS),
     "Mutation.updatePointsProgramme": (

@@ -39,6 +39,8 @@ BOUNDED = {
     "RecordOrdersPayload.results": "one for each row of the input, at most 250",
     "RecordOrderRefundsPayload.results": "one for each row of the input, at most 250",
     "RecordedRefund.userErrors": "one for each thing wrong with a row",
+    "LedgerAudit.differences": "the first 100",
+    "PointsLiability.expiring": "one for each month points live, at most 120 and this one",
     "InstallPointsProgrammePayload.created": "the rules of one programme",
     "InstallPointsProgrammePayload.rules": "the rules of one programme",
     "SetFanAttributesPayload.fans": "one for each fan of the input, at most 250",

@@ -8,6 +8,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.bulk import among
+from domain.database import at_one_moment
 from domain.points.ledger.accounts import COLUMNS, accounts, lots
 from domain.points.ledger.book import draws, entries, pendings, transfers
 from domain.points.ledger.models import PendingState
@@ -33,7 +34,8 @@ class Audited:
 
 
 async def audit_accounts(session: AsyncSession, brand_id: int, *, after: int = 0, limit: int = 1_000) -> Audited:
-    """Recompute the next accounts of a brand. The session reads one moment: `REPEATABLE READ` on PostgreSQL."""
+    """Recompute the next accounts of a brand, those with an id above `after`. The session has read nothing yet."""
+    await at_one_moment(session)
     mine = (accounts.c.brand_id == brand_id, accounts.c.id > after)
     rows = (await session.execute(select(accounts).where(*mine).order_by(accounts.c.id).limit(limit))).all()
     if not rows:
