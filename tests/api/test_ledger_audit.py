@@ -74,7 +74,8 @@ async def test_an_audit_goes_on_where_it_ended(client: Client) -> None:
     for number, fan in enumerate((ME, OTHER, "g1/b1/d1#3")):
         await adjust(client, fan, key=str(number), points=1)
 
-    counts, after = [], None
+    counts: list[int] = []
+    after = None
     while not counts or after is not None:
         found = await audit(client, n=2, after=after)
         counts, after = [*counts, found["accounts"]], found["continueAfter"]

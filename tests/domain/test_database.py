@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from domain.database import Database
+from domain.database import Database, at_one_moment
 from domain.errors import Unavailable
 from domain.scope import system_scope
 from domain.tables import table_of
@@ -25,3 +25,17 @@ async def test_a_read_leaves_nothing_behind_whatever_it_did(database: Database) 
 
     async with database.reading(system_scope("test")) as session:
         assert (await session.execute(select(groups.c.id))).all() == []
+
+
+async def test_a_session_of_one_moment_sees_nothing_that_comes_meanwhile(database: Database) -> None:
+    groups, scope = table_of(Group), system_scope("test")
+    async with database.reading(scope) as session:
+        await at_one_moment(session)
+        before = (await session.execute(select(groups.c.id))).all()
+        async with database.writing(scope) as other:
+            await other.execute(groups.insert().values(code="x", name="x"))
+        after = (await session.execute(select(groups.c.id))).all()
+    async with database.reading(scope) as session:
+        later = (await session.execute(select(groups.c.id))).all()
+
+    assert (before, after, len(later)) == ([], [], 1)
