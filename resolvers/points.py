@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from domain.access.rules import Node
 from domain.errors import BadInput, Forbidden, NotFound
 from domain.fans.models import Fan
@@ -168,19 +166,19 @@ async def fans_of(context: Context, adjustments: Sequence[PointAdjustment]) -> S
     return [found.get(owners.get(row.account_id, 0)) for row in adjustments]
 
 
-async def _brand(session: AsyncSession, context: Context, brand_id: int, field: tuple[str, ...]) -> Brand:
+async def _brand(session: Any, context: Context, brand_id: int, field: tuple[str, ...]) -> Brand:
     brand = (await brands_by_id(session, context.scope, [brand_id])).get(brand_id)
     if brand is None:
         raise NotFound("No such brand.", field=field)
     return brand
 
 
-async def _decidable(session: AsyncSession, context: Context, adjustment_id: int) -> tuple[PointAdjustment, Programme]:
+async def _decidable(session: Any, context: Context, adjustment_id: int) -> tuple[PointAdjustment, Programme]:
     found = (await history.adjustments_by_id(session, context.scope, [adjustment_id], APPROVE)).get(adjustment_id)
     if found is None:
         raise NotFound("No such adjustment.", field=("input", "adjustmentId"))
     return found, await programme_of(session, found.brand_id)
 
 
-async def _adjustment(session: AsyncSession, context: Context, made: int, permission: str) -> PointAdjustment | None:
+async def _adjustment(session: Any, context: Context, made: int, permission: str) -> PointAdjustment | None:
     return (await history.adjustments_by_id(session, context.scope, [made], permission)).get(made)
