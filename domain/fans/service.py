@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
-from domain.bulk import among
+from domain.bulk import among, read_columns
 from domain.database import dialect_insert
 from domain.errors import BadInput
 from domain.events import follows
@@ -121,7 +121,7 @@ async def _fans_of(session: AsyncSession, brand_id: int, person_ids: Iterable[in
     )
     # what is written for a fan finds them there: a merge or an erasure waits until it is
     statement = statement.order_by(fans.c.id).with_for_update(read=True, key_share=True)
-    return {row.person_id: row.id for row in await session.execute(statement)}
+    return dict(zip(*await read_columns(session, statement), strict=True))
 
 
 def _row(brand: Brand, keys: GroupVault, person_id: int, new: NewFan) -> dict[str, Any]:

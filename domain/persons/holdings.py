@@ -56,17 +56,15 @@ class Holdings:
 
     async def known(self, hashes: Collection[bytes], *, lock: bool) -> dict[bytes, Held]:
         """Return who holds each of the hashes. Locked, none of them is merged away before the transaction ends."""
-        columns = [identities.c[name] for name in ("value_hash", "id", "person_id", "verified_at", "first_brand_id")]
+        proved = identities.c.verified_at.is_not(None)
+        of_it = (identities.c.id, identities.c.person_id, proved.label("proved"), identities.c.first_brand_id)
         named = among(self._session, identities.c.value_hash, hashes)
-        statement = select(*columns).where(identities.c.group_id == self._group_id, named)
+        statement = select(identities.c.value_hash, *of_it).where(identities.c.group_id == self._group_id, named)
         if lock and not is_sqlite(self._session):
             statement = statement.join(persons, persons.c.id == identities.c.person_id).order_by(persons.c.id)
             statement = statement.with_for_update(read=True, key_share=True, of=persons)
-        rows = await self._session.execute(statement)
-        return {
-            bytes(row.value_hash): Held(row.id, row.person_id, row.verified_at is not None, row.first_brand_id)
-            for row in rows
-        }
+        found = await bulk.read_columns(self._session, statement)
+        return {value_hash: Held(*held) for value_hash, *held in zip(*found, strict=True)}
 
     async def load(self, wanted: Collection[int], *, lock: bool) -> None:
         """Read what makes the persons who they are, and who of them is kept apart; locked, nobody else attaches."""
