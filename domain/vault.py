@@ -9,6 +9,7 @@ import hmac
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,10 +71,27 @@ class GroupVault:
         key = self.material[self.current][KEY_BYTES:]
         return hmac.digest(key, f"{space}\0{text}".encode(), hashlib.sha256)
 
-    def short_hash(self, text: str, space: str) -> bytes:
-        """Hash a long text in 16 bytes, to know it again. Costs a fifth of `find_hash`."""
-        key = self.material[self.current][KEY_BYTES:]
-        return hashlib.blake2b(f"{space}\0{text}".encode(), key=key, digest_size=16).digest()
+    def finder(self, space: str) -> Callable[[str], bytes]:
+        """Return `find_hash` of one space, for many values: HMAC-SHA256 with key and space taken in already."""
+        begun = hmac.new(self.material[self.current][KEY_BYTES:], f"{space}\0".encode(), hashlib.sha256)
+
+        def find(text: str) -> bytes:
+            whole = begun.copy()
+            whole.update(text.encode())
+            return whole.digest()
+
+        return find
+
+    def marker(self, space: str) -> Callable[[str], bytes]:
+        """Return a hash of 16 bytes for long texts of one space, to know them again. Costs half of `find_hash`."""
+        begun = hashlib.blake2b(f"{space}\0".encode(), key=self.material[self.current][KEY_BYTES:], digest_size=16)
+
+        def mark(text: str) -> bytes:
+            whole = begun.copy()
+            whole.update(text.encode())
+            return whole.digest()
+
+        return mark
 
 
 class Vault:

@@ -1,12 +1,11 @@
-"""What a channel says of who somebody is."""
+"""What a channel says of who somebody is. There are thousands of these a second, so they are tuples."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from domain.persons.models import IdentityKind
 
 
-@dataclass(frozen=True)
-class IdentityRef:
+class IdentityRef(NamedTuple):
     """An identity as a channel names it; `issuer` is the account of an openid or the system of an external id."""
 
     kind: IdentityKind
@@ -14,11 +13,10 @@ class IdentityRef:
     issuer: str = ""
 
     def space(self) -> str:
-        return f"{self.kind}@{self.issuer}"
+        return f"{self.kind.value}@{self.issuer}"
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """Identities that were named together.
 
     `verified` are those of them that were proved in the act: a phone by a code that was sent to it. Only a service that

@@ -1,12 +1,13 @@
 """Claims by the hashes of their identities, without those that lead to nobody."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.persons import holdings
 from domain.persons.claims import Claim, IdentityRef
+from domain.persons.models import IdentityKind
 from domain.persons.rules import Named, is_blocked
 from domain.vault import GroupVault, normalise
 
@@ -24,18 +25,26 @@ class Batch:
 
 async def read_batch(session: AsyncSession, keys: GroupVault, claims: Sequence[Claim]) -> Batch:
     """Return the claims as a batch."""
-    refs = dict.fromkeys(ref for claim in claims for ref in claim.identities)
-    usable = await _usable(session, keys, refs)
-    batch = Batch(values={known_as: ref for ref, known_as in usable.items()})
-    for claim in claims:
-        named: dict[bytes, Named] = {}
-        for ref in claim.identities:
-            # written in two ways, one of them may be the verified one
-            if ref in usable and not (usable[ref] in named and named[usable[ref]].verified):
-                named[usable[ref]] = Named(usable[ref], ref.kind, ref.issuer, ref in claim.verified)
-        batch.claims.append(list(named.values()))
-        batch.evidence.append(claim.evidence[:EVIDENCE_LENGTH])
-    return batch
+    usable = await _usable(session, keys, dict.fromkeys(ref for claim in claims for ref in claim.identities))
+    plain = {ref: Named(known_as, ref.kind, ref.issuer, verified=False) for ref, known_as in usable.items()}
+    return Batch(
+        [_named(claim, plain) for claim in claims],
+        {known_as: ref for ref, known_as in usable.items()},
+        [claim.evidence[:EVIDENCE_LENGTH] for claim in claims],
+    )
+
+
+def _named(claim: Claim, plain: Mapping[IdentityRef, Named]) -> list[Named]:
+    found: dict[bytes, Named] = {}
+    for ref in claim.identities:
+        if ref in plain:
+            named = plain[ref]
+            if claim.verified and ref in claim.verified:
+                found[named.key] = named._replace(verified=True)
+            else:
+                # written in two ways, the other may be the verified one
+                found.setdefault(named.key, named)
+    return list(found.values())
 
 
 async def blocked_among(session: AsyncSession, keys: GroupVault, refs: Iterable[IdentityRef]) -> set[IdentityRef]:
@@ -50,6 +59,15 @@ def find_hash(keys: GroupVault, ref: IdentityRef) -> bytes:
 
 
 async def _usable(session: AsyncSession, keys: GroupVault, refs: Iterable[IdentityRef]) -> dict[IdentityRef, bytes]:
-    hashes = {ref: find_hash(keys, ref) for ref in refs if not is_blocked(ref.kind, normalise(ref.kind, ref.value))}
+    finders: dict[tuple[IdentityKind, str], Callable[[str], bytes]] = {}
+    hashes: dict[IdentityRef, bytes] = {}
+    for ref in refs:
+        kind, written, issuer = ref
+        value = normalise(kind, written)
+        if not is_blocked(kind, value):
+            find = finders.get((kind, issuer))
+            if find is None:
+                find = finders[kind, issuer] = keys.finder(ref.space())
+            hashes[ref] = find(value)
     blocked = await holdings.blocked(session, keys.group_id, hashes.values())
-    return {ref: known_as for ref, known_as in hashes.items() if known_as not in blocked}
+    return {ref: known_as for ref, known_as in hashes.items() if known_as not in blocked} if blocked else hashes

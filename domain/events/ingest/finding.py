@@ -52,10 +52,12 @@ async def _hold_fan(session: AsyncSession, fan_id: int) -> None:
 
 
 def _claim(one: Accepted) -> Claim:
-    refs = tuple([IdentityRef(who.kind, who.value, who.issuer) for who in one.who])
-    proved = [ref for ref, who in zip(refs, one.who, strict=True) if who.verified]
-    evidence = f"event:{one.key.hex() if one.key else one.event.name}"
-    return Claim(refs, frozenset(proved) if proved else _NONE, evidence)
+    refs, proved = [], _NONE
+    for who in one.who:
+        refs.append(IdentityRef(who.kind, who.value, who.issuer))
+        if who.verified:
+            proved |= {refs[-1]}
+    return Claim(tuple(refs), proved, f"event:{one.key.hex() if one.key else one.event.name}")
 
 
 def _newcomer(one: Accepted) -> NewFan:

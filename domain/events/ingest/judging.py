@@ -39,7 +39,7 @@ async def judge(
     """Return a result for each event, and the events that nothing is wrong with."""
     defined = await definitions_of(session, brand.id, {event.name for event in batch})
     places = await _known_accounts(session, brand, batch)
-    results, space = [EventResult(index) for index in range(len(batch))], f"event@{brand.id}"
+    results, mark = [EventResult(index) for index in range(len(batch))], keys.marker(f"event@{brand.id}")
     accepted: list[Accepted] = []
     for event, result in zip(batch, results, strict=True):
         who = event.identities if isinstance(event, EventInput) else []
@@ -48,7 +48,7 @@ async def judge(
         if not result.problems:
             at, result.clamped = moment_of(event, received)
             text = key_text(event, who, sender.fan_id)
-            key = None if text is None else keys.short_hash(text, space)
+            key = None if text is None else mark(text)
             accepted.append(Accepted(event, who, result, at, key))
     return results, accepted
 

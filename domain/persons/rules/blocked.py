@@ -10,6 +10,7 @@ _ONE_DIGIT = re.compile(r"(\d)\1*")
 _WORDS = frozenset(
     {"null", "none", "nil", "undefined", "unknown", "anonymous", "n/a", "na", "nan", "匿名", "未知", "无"},
 )
+_NONE: frozenset[str] = frozenset()
 _OF_KIND = {
     IdentityKind.PHONE: frozenset({"13800000000", "13800138000", "12345678901", "12345678910"}),
     IdentityKind.EMAIL: frozenset({"test@test.com", "none@none.com", "null@null.com", "a@a.com"}),
@@ -21,8 +22,9 @@ _OF_KIND = {
 def is_blocked(kind: IdentityKind, value: str) -> bool:
     """Tell whether a normalised value never leads to a person, in any group."""
     lowered = value.lower()
-    if _EMPTY.fullmatch(lowered) or lowered in _WORDS:
+    if lowered in _WORDS or lowered in _OF_KIND.get(kind, _NONE):
         return True
     if kind is IdentityKind.PHONE and _ONE_DIGIT.fullmatch(lowered):
         return True
-    return lowered in _OF_KIND.get(kind, frozenset())
+    # most values begin with a letter, and need not be looked through
+    return (lowered[:1] == "0" or not lowered[:1].isalnum()) and _EMPTY.fullmatch(lowered) is not None

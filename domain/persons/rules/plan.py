@@ -182,11 +182,16 @@ class _State:
 
     def _as_it_stands(self, claim: Sequence[Named]) -> int | None:
         """Return the person of a claim that says nothing new, or None."""
-        holders = {self._holder.get(named.key) for named in claim}
-        if None in holders or any(named.verified and not self._proved[named.key] for named in claim):
-            return None
-        roots = {self._root(holder) for holder in holders if holder is not None}
-        return roots.pop() if len(roots) == 1 else None
+        root = None
+        for named in claim:
+            holder = self._holder.get(named.key)
+            if holder is None or (named.verified and not self._proved[named.key]):
+                return None
+            above = self._root(holder)
+            if root is not None and above != root:
+                return None
+            root = above
+        return root
 
     def _by_signing(self, number: int, signing: Sequence[Named]) -> int | None:
         found: dict[int, Named] = {}
