@@ -42,7 +42,7 @@ async def first_days(session: AsyncSession, brand_ids: Iterable[int], days: int)
 async def add(session: AsyncSession, brand: Brand, events: Iterable[tuple[int, str, datetime]]) -> None:
     """Count events, each a fan, a name and a moment, in the transaction that stores them."""
     zone = zone_of(brand.time_zone)
-    totals = Counter((fan_id, name, at.astimezone(zone).date()) for fan_id, name, at in events)
+    totals = Counter([(fan_id, name, at.astimezone(zone).date()) for fan_id, name, at in events])
     # in one order for all, so that two transactions wait for each other and do not deadlock
     rows = sorted(totals.items())
     shared = {"group_id": brand.group_id, "brand_id": brand.id}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -37,6 +38,7 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 VALUE_LENGTH = 255
 MAX_IDENTITIES, MAX_PROPERTIES, MAX_PROPERTY_BYTES, MAX_DEPTH = 10, 50, 8192, 5
 REFERENCES = ("content", "product", "campaign", "scene", "order_reference")
+_references = attrgetter(*REFERENCES)
 SHOWN = {"order_reference": "orderReference"}
 
 
@@ -114,8 +116,7 @@ def problems(event: EventContent) -> list[Problem]:
     found = [] if _fits(event.name, NAME_LENGTH) else [_text("name", NAME_LENGTH)]
     if event.event_id is not None and not _fits(event.event_id, REFERENCE_LENGTH):
         found.append(_text("eventId", REFERENCE_LENGTH))
-    for reference in REFERENCES:
-        text = getattr(event, reference)
+    for reference, text in zip(REFERENCES, _references(event), strict=True):
         if text is not None and not _fits(text, REFERENCE_LENGTH):
             found.append(_text(SHOWN.get(reference, reference), REFERENCE_LENGTH))
     if event.occurred_at is not None and event.occurred_at < EARLIEST:
@@ -227,7 +228,7 @@ def key_text(event: EventContent, who: Sequence[EventIdentity], fan_id: int | No
     if event.occurred_at is None:
         return None
     names = sorted(f"{one.kind}@{one.issuer}@{normalise(one.kind, one.value)}" for one in who)
-    references = [getattr(event, name) for name in REFERENCES]
+    references = _references(event)
     said_of_it = [event.name, event.occurred_at.astimezone(UTC), event.account_id, references, event.properties]
     written = orjson.dumps([names, said_of_it], option=orjson.OPT_SORT_KEYS)
     return f"all\0{owner}\0{written.decode()}"
