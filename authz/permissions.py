@@ -10,6 +10,7 @@ PERMISSIONS: Mapping[str, str] = {
     "fan:write": "Register, change, assign and merge fans.",
     "fan:export": "Take fans out of the system in bulk.",
     "attribute:write": "Define what a brand wants to know of its fans.",
+    "level:write": "Say which levels a brand's fans reach, and how they are kept.",
     "person:link": "See persons across the brands of the group, with all their fans and identities.",
     "person:merge": "Merge and unmerge persons, decide conflicts of identities, keep the list of blocked values.",
     "tag:read": "See tags and which fans carry them.",

@@ -22,6 +22,7 @@ BRAND_TABLES = (
     "gifts",
     *("points_programmes", "point_accounts", "point_transfers", "point_entries"),
     *("point_lots", "point_draws", "point_pendings", "point_adjustments", "point_seals"),
+    *("levels", "level_programmes", "fan_levels"),
 )
 # What is a fan's alone: their brand's staff may see that it is there, another fan or a dealer may not.
 OWN_TABLES = ("jobs", "export_parts")

@@ -8,6 +8,7 @@ from domain.events import models as events
 from domain.fans import models as fans
 from domain.fans import names
 from domain.jobs import models as jobs
+from domain.levels import models as levels
 from domain.live import models as live
 from domain.mall import models as mall
 from domain.orders import models as orders
@@ -34,6 +35,7 @@ __all__ = [
     "idempotency",
     "jobs",
     "ledger",
+    "levels",
     "live",
     "mall",
     "metadata",

@@ -10,6 +10,7 @@ from domain.events.definitions import definitions_by_id
 from domain.events.queries import events_by_id
 from domain.fans.queries import fans_by_any_id
 from domain.jobs.queries import jobs_by_id
+from domain.levels.queries import levels_by_id
 from domain.mall.queries.gifts import gifts_by_id
 from domain.mall.queries.redemptions import redemptions_by_id
 from domain.orders.queries import orders_by_id
@@ -38,6 +39,7 @@ FINDERS: dict[str, tuple[str, Find]] = {
     "ChannelAccount": ("tenancy:read", channel_accounts_by_id),
     "Fan": ("fan:read", fans_by_any_id),
     "Attribute": ("fan:read", attributes_by_id),
+    "Level": ("fan:read", levels_by_id),
     "Tag": ("tag:read", tags_by_id),
     "Order": ("order:read", orders_by_id),
     "Cascade": ("share:read", cascades_by_id),

@@ -9,6 +9,7 @@ from schema.consents import ConsentsMutation, ConsentsQuery, FanConsentsMutation
 from schema.events import EventsMutation, EventsQuery, FanEventsMutation
 from schema.fans import FanFansMutation, FanFansQuery, FansQuery
 from schema.jobs import FanJobsQuery, JobsQuery
+from schema.levels import FanLevelsQuery, LevelsMutation, LevelsQuery
 from schema.live import LiveQuery, LiveSubscription
 from schema.mall import FanMallMutation, FanMallQuery, MallMutation, MallQuery
 from schema.operations import OperationsQuery
@@ -32,6 +33,7 @@ class Query(
     EventsQuery,
     FansQuery,
     JobsQuery,
+    LevelsQuery,
     LiveQuery,
     MallQuery,
     OperationsQuery,
@@ -55,6 +57,7 @@ class Mutation(
     ConsentsMutation,
     EventsMutation,
     MallMutation,
+    LevelsMutation,
     OrdersMutation,
     PersonsMutation,
     PointRulesMutation,
@@ -79,6 +82,7 @@ class FanQuery(
     FanPointsQuery,
     FanPrivacyQuery,
     FanTimelineQuery,
+    FanLevelsQuery,
 ):
     pass
 

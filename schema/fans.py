@@ -10,7 +10,20 @@ from domain.fans.queries import select_fans
 from domain.orders.queries import last_orders_of_each
 from domain.tags.queries import FAN_TAGS_AMONG
 from domain.tenancy.queries import brand_of_each, dealer_of_each, source_account_of_each, store_of_each
-from resolvers import attributes, consents, events, fans, orders, persons, points, referrals, tags, tenancy, timeline
+from resolvers import (
+    attributes,
+    consents,
+    events,
+    fans,
+    levels,
+    orders,
+    persons,
+    points,
+    referrals,
+    tags,
+    tenancy,
+    timeline,
+)
 from schema import sql
 from schema.arguments import enum_type
 from schema.attributes import FanAttribute, MyAttribute
@@ -18,6 +31,7 @@ from schema.bind import PUBLIC, Node, Payload, column, entity, mutation, query, 
 from schema.consents import Consent
 from schema.events import Follow
 from schema.generations import Generation
+from schema.levels import FanLevel, MyStanding
 from schema.page import Connection
 from schema.persons import Person
 from schema.points import ExpiringPoints, PointBalances
@@ -63,6 +77,7 @@ class Fan(Node):
     event_count = relation(events.event_counts_of, int | None, permission="event:read")
     tags = relation(tags.fan_tags_of, list[FanTag] | None, permission="tag:read", among=FAN_TAGS_AMONG)
     attributes = relation(attributes.fan_attributes_of, list[FanAttribute] | None)
+    level = relation(levels.places_of, FanLevel | None)
     activity = relation(timeline.activities_of, list[Activity] | None, permission="event:read", size=3)
     last_orders = relation(orders.last_orders_of, Orders | None, permission="order:read", each=last_orders_of_each)
     referrer = relation(
@@ -98,6 +113,7 @@ class Me:
     spend = value(spend_of, Money, "What my paid orders sum up to.")
     brand = relation(tenancy.brands_of, MyBrand | None)
     attributes = relation(attributes.own_attributes_of, list[MyAttribute] | None)
+    level = relation(levels.places_of, MyStanding | None)
     downline = relation(referrals.downlines_of, list[Generation] | None, size=6)
     expiring_points = relation(points.expiring_of, list[ExpiringPoints] | None)
     points = relation(points.balances_of, PointBalances | None)

@@ -1,6 +1,7 @@
 """What happened to a fan, in order."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import strawberry
@@ -33,6 +34,10 @@ def _amount(row: Any) -> Money | None:
     return None if row.amount is None else money(row.amount, row.currency)
 
 
+def _level(row: Any, end: str) -> str | None:
+    return row.detail.get(end) if row.kind == TimelineKind.LEVEL and row.detail else None
+
+
 @strawberry.type(description="One thing that happened to a fan; what its kind has not is null.")
 class TimelineEntry:
     kind: TimelineKind = column("What it is.")
@@ -52,6 +57,8 @@ class TimelineEntry:
     redemption_id = value(_redemption_id, strawberry.ID | None, "The redemption's id.")
     tag_id = value(_tag_id, strawberry.ID | None, "The id of a tag that was put on or taken off.")
     tag_name: str | None = column("Its name.")
+    level_from = value(partial(_level, end="from"), str | None, "The code of the level that was left.")
+    level_to = value(partial(_level, end="to"), str | None, "The code of the level that was come to.")
     detail: JSON | None = column("The properties of an event; of a change, the fields and codes it touched.")
 
 
@@ -67,6 +74,8 @@ class MyTimelineEntry:
     number: str | None = column("The number of an order or a redemption, or the order an event names.")
     item_count: int | None = column("How many pieces an order or a redemption holds.")
     amount = value(_amount, Money | None, "What an order costs in money, or a redemption besides points.")
+    level_from = value(partial(_level, end="from"), str | None, "The code of the level I left.")
+    level_to = value(partial(_level, end="to"), str | None, "The code of the level I came to.")
 
 
 @strawberry.type(description="How often something was done.")

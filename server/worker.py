@@ -9,6 +9,7 @@ import structlog
 from domain import clock, idempotency
 from domain.events import upkeep as event_upkeep
 from domain.jobs.runner import Runner
+from domain.levels import upkeep as level_upkeep
 from domain.live import service as live
 from domain.live import upkeep as live_upkeep
 from domain.mall import upkeep as mall_upkeep
@@ -23,6 +24,7 @@ from resolvers.context import Services
 log = structlog.get_logger(__name__)
 
 HOUR_SECONDS, MINUTE_SECONDS = 3600.0, 60.0
+LEVEL_SECONDS = 10.0
 SENT_KEPT = timedelta(days=7)
 # the API promises 72 hours
 KEYS_KEPT = timedelta(hours=96)
@@ -39,6 +41,7 @@ async def work(services: Services, stop: asyncio.Event) -> None:
         tasks.create_task(_forget_hourly(services, stop))
         tasks.create_task(_tend_each_minute(services, stop))
         tasks.create_task(_audit_daily(services, stop))
+        tasks.create_task(_tend_levels(services, stop))
 
 
 async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
@@ -89,6 +92,19 @@ async def _audit_daily(services: Services, stop: asyncio.Event) -> None:
             last = now
         except Exception:
             log.exception("nothing_audited")
+
+
+async def _tend_levels(services: Services, stop: asyncio.Event) -> None:
+    """Look at fans again whose brand changed its levels, and at levels whose months are over."""
+    while not stop.is_set():
+        try:
+            busy = await level_upkeep.tend(services.database)
+        except Exception:
+            log.exception("levels_wait")
+            busy = False
+        if not busy:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LEVEL_SECONDS)
 
 
 async def _keep_months(services: Services) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from domain.events.models import EventDefinition, FanEvent
+from domain.levels.models import Level
 from domain.mall.models import Gift, Redemption
 from domain.orders.models import Order
 from domain.persons.models import BlockedIdentity, IdentityConflict, Person, PersonMerge
@@ -20,7 +21,7 @@ from tests.world import STAFF, World
 
 HOMES = {name: node for name, (role, node) in STAFF.items() if role} | {"SERVICE": "g1/b1"}
 NODES = {"Group": 1, "Brand": 2, "Dealer": 3, "Store": 4}
-SHARED = {*NODES, "Tag", "Cascade", "ChannelAccount", "Attribute", "EventDefinition", "Gift", "PointRule"}
+SHARED = {*NODES, "Tag", "Cascade", "ChannelAccount", "Attribute", "EventDefinition", "Gift", "Level", "PointRule"}
 
 
 def below(inner: str, outer: str) -> bool:
@@ -69,7 +70,7 @@ async def oracle_of(world: World) -> Oracle:
         brands = {number: path for path, number in world.nodes.items() if len(path.split("/")) == 2}
         groups = {number: path for path, number in world.nodes.items() if "/" not in path}
         fans = found.paths["Fan"]
-        for model in (EventDefinition, Gift, PointRule):
+        for model in (EventDefinition, Gift, Level, PointRule):
             table = table_of(model)
             owners = (await session.execute(select(table.c.id, table.c.brand_id))).all()
             found.paths[model.__name__] = {row.id: brands[row.brand_id] for row in owners}

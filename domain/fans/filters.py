@@ -11,8 +11,10 @@ from domain.errors import BadInput
 from domain.events.models import FanEvent
 from domain.fans.models import Fan, Gender
 from domain.fans.names import named
-from domain.ids import BrandId, ChannelAccountId, DealerId, StoreId, TagId
+from domain.ids import BrandId, ChannelAccountId, DealerId, LevelId, StoreId, TagId
 from domain.inputs import said
+from domain.levels.filters import at_level, from_level
+from domain.levels.models import Level
 from domain.orders.rules import IdentityInput
 from domain.ranges import DateRange, IntRange, TimeRange, within_dates, within_ints, within_times
 from domain.scope import Scope
@@ -38,6 +40,8 @@ class FanFilter:
     dealer_id: DealerId | None = said("Fans of this dealer.", None)
     store_id: StoreId | None = said("Fans of this store.", None)
     tag_id: TagId | None = said("Fans who carry this tag.", None)
+    level_id: LevelId | None = said("Fans at this level.", None)
+    min_level_id: LevelId | None = said("Fans at this level of their brand or above it.", None)
     nickname: str | None = said(
         "Fans whose nickname holds this text of two characters or more, in either case of A to Z.", None
     )
@@ -75,10 +79,11 @@ class FanFilter:
 
 @dataclass(frozen=True)
 class Found:
-    """What a filter asks for and had to be looked up: the condition that finds each phone and each identity."""
+    """What a filter asks for and had to be looked up: what finds each phone and each identity, and the levels."""
 
     phones: dict[str, ColumnElement[bool]] = field(default_factory=dict)
     identities: dict[IdentityInput, ColumnElement[bool]] = field(default_factory=dict)
+    levels: dict[int, Level] = field(default_factory=dict)
 
 
 _EQUAL = (
@@ -165,7 +170,13 @@ def _looked_up(wanted: FanFilter, scope: Scope, found: Found) -> list[ColumnElem
     if wanted.last_active_at is not None:
         scope.require(EVENTS)
         parts += [*_last_active(wanted.last_active_at), also(scope, permission=EVENTS)]
-    return parts + [fans_with(one, fans.c.id) for one in wanted.attributes or []]
+    return parts + _levels(wanted, found) + [fans_with(one, fans.c.id) for one in wanted.attributes or []]
+
+
+def _levels(wanted: FanFilter, found: Found) -> list[ColumnElement[bool]]:
+    at = [] if wanted.level_id is None else [at_level(found.levels[wanted.level_id], fans.c)]
+    above = [] if wanted.min_level_id is None else [from_level(found.levels[wanted.min_level_id], fans.c)]
+    return [*at, *above]
 
 
 def _last_active(wanted: TimeRange) -> list[ColumnElement[bool]]:

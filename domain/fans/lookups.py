@@ -11,8 +11,9 @@ from domain.access.rules import Node
 from domain.attributes.filters import FIELD, check_attribute
 from domain.attributes.queries import attributes_by_id
 from domain.errors import BadInput
-from domain.fans.filters import PERSONAL, TAGS, FanFilter, Found, also, every
+from domain.fans.filters import PERSONAL, READ, TAGS, FanFilter, Found, also, every
 from domain.fans.models import Fan
+from domain.levels.models import Level
 from domain.orders.rules import IdentityInput
 from domain.persons.models import Identity, IdentityKind
 from domain.persons.naming import find_hash
@@ -36,23 +37,26 @@ def phone_space(brand_id: int) -> str:
 
 def looks_up(wanted: FanFilter) -> bool:
     """Tell whether a filter asks for something that has to be looked up."""
-    return any(one.phone or one.identity or one.tag_id or one.attributes for one in every(wanted))
+    asks = ("phone", "identity", "tag_id", "attributes", "level_id", "min_level_id")
+    return any(getattr(one, name) for one in every(wanted) for name in asks)
 
 
 async def look_up(session: AsyncSession, scope: Scope, vault: Vault, wanted: FanFilter | None) -> Found:
     """Look up what the filter asks for. Raises BadInput for what is not there, Forbidden for what may not be asked."""
     await _check_tags(session, scope, {one.tag_id for one in every(wanted) if one.tag_id is not None})
     await _check_attributes(session, scope, wanted)
+    levels = await _levels(session, scope, wanted)
     phones = {one.phone for one in every(wanted) if one.phone is not None}
     people = {one.identity for one in every(wanted) if one.identity is not None}
     if not phones and not people:
-        return Found()
+        return Found(levels=levels)
     # an answer to `is it this one?` unmasks what is masked in a few tries
     scope.require(PERSONAL)
     places = await _readable(session, scope, vault)
     return Found(
         {phone: _of_phone(scope, places, phone) for phone in phones},
         {identity: _of_identity(scope, places, identity) for identity in people},
+        levels,
     )
 
 
@@ -69,6 +73,16 @@ async def _check_attributes(session: AsyncSession, scope: Scope, wanted: FanFilt
         if one.attribute_id not in known:
             raise BadInput("No such attribute.", field=(*FIELD, "attributeId"))
         check_attribute(known[one.attribute_id], one)
+
+
+async def _levels(session: AsyncSession, scope: Scope, wanted: FanFilter | None) -> dict[int, Level]:
+    asked = {name: [getattr(one, name) for one in every(wanted)] for name in ("level_id", "min_level_id")}
+    ids = {number for numbers in asked.values() for number in numbers if number is not None}
+    found = await reads.by_id(session, scope.where_shared(READ, table_of(Level)), Level, ids)
+    for name, numbers in asked.items():
+        if any(number is not None and number not in found for number in numbers):
+            raise BadInput("No such level.", field=("filter", "levelId" if name == "level_id" else "minLevelId"))
+    return found
 
 
 async def _readable(session: AsyncSession, scope: Scope, vault: Vault) -> list[tuple[GroupVault, int]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import FromClause, Select, select
+from sqlalchemy import FromClause, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
@@ -12,6 +12,7 @@ from domain.fans.filters import READ, FanFilter, Found, check_size, condition
 from domain.fans.lookups import look_up, looks_up
 from domain.fans.models import Fan
 from domain.fans.sorts import SORTS, FanSort
+from domain.levels.models import FanLevel
 from domain.page import Page, PageArgs, Window, paginate, window
 from domain.persons.models import FanAlias
 from domain.scope import Scope
@@ -19,7 +20,7 @@ from domain.tables import table_of
 from domain.vault import Vault
 
 fans = table_of(Fan)
-aliases = table_of(FanAlias)
+aliases, fan_levels = table_of(FanAlias), table_of(FanLevel)
 
 
 async def get_fan(session: AsyncSession, scope: Scope, fan_id: int) -> Fan:
@@ -62,7 +63,10 @@ async def list_fans(
     if wanted is not None:
         check_size(wanted)
     found = await look_up(session, scope, vault, wanted)
-    return await paginate(session, _meeting(scope, wanted, found), SORTS[order], args)
+    statement = _meeting(scope, wanted, found)
+    return await paginate(
+        session, _with_rank(statement) if order is FanSort.LEVEL_DESC else statement, SORTS[order], args
+    )
 
 
 def cut_fans(scope: Scope, args: PageArgs, wanted: FanFilter | None, order: FanSort) -> Window | None:
@@ -85,6 +89,15 @@ def select_fans(scope: Scope) -> Select[Any]:
 def fan_of_each(scope: Scope, row: FromClause) -> Select[Any]:
     """Select the fan a row of an outer statement belongs to."""
     return select_fans(scope).where(fans.c.id == row.c.fan_id).correlate(row)
+
+
+def _with_rank(statement: Select[Any]) -> Select[Any]:
+    # of the same brand and group, which says nothing new and lets the index of either be read in its order
+    same = (
+        fan_levels.c.fan_id == fans.c.id,
+        *(fan_levels.c[name] == fans.c[name] for name in ("brand_id", "group_id")),
+    )
+    return statement.add_columns(fan_levels.c.rank).outerjoin(fan_levels, and_(*same))
 
 
 def _meeting(scope: Scope, wanted: FanFilter | None, found: Found) -> Select[Any]:

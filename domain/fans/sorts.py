@@ -3,14 +3,15 @@
 from enum import StrEnum
 
 from domain.fans.models import Fan
+from domain.levels.models import FanLevel
 from domain.page import Sort
 from domain.tables import table_of
 
-fans = table_of(Fan)
+fans, fan_levels = table_of(Fan), table_of(FanLevel)
 
 
 class FanSort(StrEnum):
-    """How a list of fans is sorted. Who has no such moment comes last."""
+    """How a list of fans is sorted. Who has no such moment comes last, and so do those at the first level."""
 
     ID_ASC = "ID_ASC"
     ID_DESC = "ID_DESC"
@@ -19,6 +20,7 @@ class FanSort(StrEnum):
     CREATED_AT_DESC = "CREATED_AT_DESC"
     LAST_FOLLOWED_AT_DESC = "LAST_FOLLOWED_AT_DESC"
     LAST_ORDER_AT_DESC = "LAST_ORDER_AT_DESC"
+    LEVEL_DESC = "LEVEL_DESC"
 
 
 def _by(column: str, *, descending: bool = True) -> Sort:
@@ -34,4 +36,5 @@ SORTS = {
     FanSort.CREATED_AT_DESC: _by("created_at"),
     FanSort.LAST_FOLLOWED_AT_DESC: _by("last_followed_at"),
     FanSort.LAST_ORDER_AT_DESC: _by("last_order_at"),
+    FanSort.LEVEL_DESC: Sort("-level", (fan_levels.c.rank, fans.c.id), descending=True, gapped=True),
 }

@@ -4,6 +4,7 @@ from domain.attributes.merge import ATTRIBUTES
 from domain.consents.merge import CONSENT_RECORDS, CONSENTS
 from domain.events.merge import COUNTS, EVENTS, FOLLOWS
 from domain.fans.merge import FANS
+from domain.levels.merge import LEVELS, LEVELS_APART
 from domain.mall.merge import REDEMPTIONS
 from domain.orders.merge import ORDERS
 from domain.persons.moving import Mover
@@ -21,6 +22,9 @@ MOVERS: tuple[Mover, ...] = (
     REDEMPTIONS,
     *(ORDERS, TAGS, EVENTS, COUNTS, FOLLOWS, CHANGES, ATTRIBUTES, CONSENTS, CONSENT_RECORDS, SHARES, REFERRALS),
     GRANTS,
+    # a level is taken over before the growth that decides it, and put back before it
+    LEVELS,
     POINTS,
+    LEVELS_APART,
     FANS,
 )

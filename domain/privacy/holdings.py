@@ -11,6 +11,7 @@ from domain.consents import privacy as consents
 from domain.events import privacy as events
 from domain.fans import privacy as fans
 from domain.jobs import privacy as jobs
+from domain.levels import privacy as levels
 from domain.mall import privacy as mall
 from domain.orders import privacy as orders
 from domain.persons import privacy as persons
@@ -28,6 +29,7 @@ HOLDINGS: Final[tuple[Holding, ...]] = (
     consents.HOLDING,
     tags.HOLDING,
     attributes.HOLDING,
+    levels.HOLDING,
     timeline.HOLDING,
     events.HOLDING,
     orders.HOLDING,

@@ -82,6 +82,12 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         "setFanAttributes(input: {fanIds: [], values: []}) { userErrors { code } }",
         WRITERS | {"D1"},
     ),
+    "Query.levels": (f"levels{FIRST}", READERS),
+    "Query.levelProgramme": (f'levelProgramme(brandId: "{ID}") {{ version }}', READERS),
+    "Mutation.setLevels": (
+        f'setLevels(input: {{brandId: "{ID}", levels: []}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
     "Mutation.trackEvents": (
         f'trackEvents(input: {{brandId: "{ID}", events: []}}) {{ userErrors {{ code }} }}',
         WRITERS,
@@ -200,6 +206,7 @@ FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.myJob": (f'myJob(id: "{ID}") {{ id }}', frozenset({FAN})),
     "Query.myJobs": (f"myJobs{FIRST}", frozenset({FAN})),
     "Query.myOrders": (f"myOrders{FIRST}", frozenset({FAN})),
+    "Query.myLevels": ("myLevels { code }", frozenset({FAN})),
     "Mutation.trackMyEvents": ("trackMyEvents(input: {events: []}) { userErrors { code } }", frozenset({FAN})),
     "Mutation.updateMe": ('updateMe(input: {phone: "x"}) { userErrors { code } }', frozenset({FAN})),
     "Mutation.eraseMe": ("eraseMe(input: {confirm: false}) { userErrors { code } }", frozenset({FAN})),

@@ -12,6 +12,7 @@ from sqlalchemy import insert, true
 
 from domain import clock
 from domain.events.models import EventDefinition
+from domain.levels.models import Level
 from domain.points.earning.models import PointRule
 from domain.scope import TenantSet, system_scope
 from domain.tables import table_of
@@ -73,6 +74,7 @@ async def furnish(world: World) -> None:
     rule["starts_at"] = clock.now()
     async with world.services.database.writing(system_scope("test")) as session:
         await session.execute(insert(table_of(EventDefinition)), [{**place, "name": "taste"} for place in places])
+        session.add_all(Level(**place, code="GOLD", name="Gold", growth=5, rank=1) for place in places)
         session.add_all(PointRule(**place, **rule) for place in places)
     await sell_everywhere(world)
 

@@ -64,6 +64,11 @@ BOUNDED = {
     "CascadeShape.breadth": "as long as a cascade is deep, cut in the graph",
     "Order.lines": "the lines of one receipt, bounded where they are recorded",
     "MyOrder.lines": "the lines of one receipt, bounded where they are recorded",
+    **dict.fromkeys(("Level.benefits", "MyLevel.benefits"), "at most 20, bounded where they are said"),
+    **dict.fromkeys(
+        ("LevelProgramme.levels", "Query.myLevels"), "at most 20 are in force, bounded where they are said"
+    ),
+    "SetLevelsPayload.moves": "one for each two levels of a brand that fans move between",
     "GiftStanding.bars": "one for each reason there is, and there are few",
 }
 

@@ -5,6 +5,8 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.levels.standing import follow_growth
+
 
 class GrowthWatcher(Protocol):
     """Is told which fans' growth changed, by the id of their brand; their accounts are locked and written.
@@ -15,7 +17,7 @@ class GrowthWatcher(Protocol):
     async def __call__(self, session: AsyncSession, brand_id: int, fan_ids: Sequence[int]) -> None: ...
 
 
-WATCHERS: tuple[GrowthWatcher, ...] = ()
+WATCHERS: tuple[GrowthWatcher, ...] = (follow_growth,)
 
 
 async def growth_changed(session: AsyncSession, fans: Mapping[int, int]) -> None:

@@ -1,0 +1,88 @@
+"""The worker's side: looking at all fans of a brand whose levels changed, and at those whose months are over."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import bulk, clock
+from domain.database import Database
+from domain.fans.models import Fan
+from domain.levels.models import FanLevel, Level, LevelProgramme
+from domain.levels.standing import Cause, lock_accounts, look_again
+from domain.scope import system_scope
+from domain.tables import table_of
+
+FANS_PER_STEP = 1_000
+PRINCIPAL = "system:levels"
+_SCOPE = system_scope("levels")
+fans, levels = table_of(Fan), table_of(Level)
+fan_levels, programmes = table_of(FanLevel), table_of(LevelProgramme)
+
+
+async def tend(database: Database, limit: int = FANS_PER_STEP) -> bool:
+    """Do one step of what waits, in a transaction of its own; return whether there may be more.
+
+    A worker that is killed loses the step in hand. Two at once take turns.
+    """
+    return await _settle(database, limit) or await _end_periods(database, limit)
+
+
+async def _settle(database: Database, limit: int) -> bool:
+    async with database.reading(_SCOPE) as session:
+        # mostly there is none, and to see that must not cost SQLite its only writer
+        if (await session.execute(_unsettled())).first() is None:
+            return False
+    async with database.writing(_SCOPE) as session:
+        programme = (await session.execute(_unsettled().with_for_update(skip_locked=True))).one_or_none()
+        if programme is None:
+            return False
+        mine = (fans.c.brand_id == programme.brand_id, fans.c.id > programme.settled_to)
+        found = select(fans.c.id).where(*mine).order_by(fans.c.id).limit(limit)
+        ids = list((await session.execute(found)).scalars())
+        await lock_accounts(session, ids)
+        await look_again(session, ids, principal=PRINCIPAL, cause=Cause.LADDER)
+        await _rank_again(session, ids)
+        last = ids[-1] if len(ids) == limit else None
+        settled = update(programmes).where(programmes.c.brand_id == programme.brand_id).values(settled_to=last)
+        await session.execute(settled)
+    return True
+
+
+def _unsettled() -> Select[Any]:
+    wanted = select(programmes.c.brand_id, programmes.c.settled_to).where(programmes.c.settled_to.is_not(None))
+    return wanted.order_by(programmes.c.brand_id).limit(1)
+
+
+async def _rank_again(session: AsyncSession, ids: list[int]) -> None:
+    """Bring the places up to the ladder's: a level that came between others moves those above it."""
+    rank = select(levels.c.rank).where(levels.c.id == fan_levels.c.level_id).scalar_subquery()
+    moved = (
+        bulk.among(session, fan_levels.c.fan_id, ids),
+        fan_levels.c.level_id.is_not(None),
+        fan_levels.c.rank != rank,
+    )
+    await session.execute(update(fan_levels).where(*moved).values(rank=rank))
+
+
+async def _end_periods(database: Database, limit: int) -> bool:
+    async with database.reading(_SCOPE) as session:
+        if (await session.execute(_ended(1))).first() is None:
+            return False
+    async with database.writing(_SCOPE) as session:
+        ids = list((await session.execute(_ended(limit))).scalars())
+        await lock_accounts(session, ids)
+        # the lock may have been waited for: who was looked at meanwhile is not again
+        still = select(fan_levels.c.fan_id).where(bulk.among(session, fan_levels.c.fan_id, ids), _is_over())
+        due = list((await session.execute(still)).scalars())
+        await look_again(session, due, principal=PRINCIPAL, cause=Cause.PERIOD)
+    return len(ids) == limit
+
+
+def _is_over() -> ColumnElement[bool]:
+    return fan_levels.c.valid_until <= clock.now()
+
+
+def _ended(limit: int) -> Select[Any]:
+    order = (fan_levels.c.valid_until, fan_levels.c.fan_id)
+    return select(fan_levels.c.fan_id).where(_is_over()).order_by(*order).limit(limit)
