@@ -1,4 +1,4 @@
-"""What runs beside the requests: the projector, jobs, and the forgetting of what has served its time."""
+"""What runs beside the requests: the projector, jobs, earning, and the forgetting of what has served its time."""
 
 import asyncio
 from contextlib import suppress
@@ -16,6 +16,7 @@ from domain.mall import upkeep as mall_upkeep
 from domain.outbox import upkeep
 from domain.points import auditing
 from domain.points import upkeep as points_upkeep
+from domain.points.earning.consumer import Earner
 from domain.privacy.handlers import handlers
 from domain.privacy.service import prune_exports
 from graph.projector import Projector
@@ -38,6 +39,7 @@ async def work(services: Services, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(projector.run(stop))
         tasks.create_task(runner.run(stop))
+        tasks.create_task(Earner(services.database).run(stop))
         tasks.create_task(_forget_hourly(services, stop))
         tasks.create_task(_tend_each_minute(services, stop))
         tasks.create_task(_audit_daily(services, stop))

@@ -11,6 +11,7 @@ from domain import clock
 from domain.database import dialect_insert
 from domain.outbox import emit
 from domain.outbox.telling import fan_referred, referral_gone
+from domain.points.earning import arrivals as earning
 from domain.referrals.models import Referral
 from domain.referrals.rules import Refusal, accept
 from domain.tables import table_of
@@ -40,6 +41,7 @@ async def record_referrals(session: AsyncSession, brand: Brand, wanted: Sequence
     await session.execute(select(brands.c.id).where(brands.c.id == brand.id).with_for_update(key_share=True))
     known = await uplines(session, {fan for pair in pairs for fan in pair})
     answers = accept(pairs, known)
+    accepted = [new for new, refusal in zip(wanted, answers, strict=True) if refusal is None]
     now = clock.now()
     rows = [
         {
@@ -50,12 +52,12 @@ async def record_referrals(session: AsyncSession, brand: Brand, wanted: Sequence
             "referred_at": new.referred_at or now,
             "created_at": now,
         }
-        for new, refusal in zip(wanted, answers, strict=True)
-        if refusal is None
+        for new in accepted
     ]
     if rows:
         await session.execute(dialect_insert(session, referrals), rows)
         await emit(session, [fan_referred(row) for row in rows])
+        await earning.referred(session, brand, [new.invitee_fan_id for new in accepted])
     return answers
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.outbox import Event, emit
 from domain.points.earning.models import PointRule
-from domain.points.earning.names import ORDER_EVENTS
+from domain.points.earning.names import ORDER_EVENTS, REGISTER
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 
@@ -47,13 +47,15 @@ async def orders_changed(session: AsyncSession, brand: Brand, order_ids: Sequenc
 
 
 async def referred(session: AsyncSession, brand: Brand, invitee_fan_ids: Sequence[int]) -> None:
-    """Note the fans who were brought by another: what they did before may earn both."""
-    if invitee_fan_ids:
-        await emit(session, [_told(brand, REFERRALS, invitee_fan_ids[0], list(invitee_fan_ids))])
+    """Note the fans who were brought by another, where a registration earns: they may have registered before."""
+    if invitee_fan_ids and await _with_rules(session, brand, [REGISTER]):
+        pieces = range(0, len(invitee_fan_ids), IDS_PER_ROW)
+        told = [_told(brand, REFERRALS, invitee_fan_ids[n], list(invitee_fan_ids[n : n + IDS_PER_ROW])) for n in pieces]
+        await emit(session, told)
 
 
 def _told(brand: Brand, kind: str, first: int, what: Sequence[object]) -> Event:
-    return Event(brand.group_id, brand.id, CONSUMER, kind, f"{kind}:{first}", 1, {kind: what})
+    return Event(brand.group_id, brand.id, CONSUMER, kind, f"{kind}:{first}", 1, {"brand": brand.id, kind: what})
 
 
 async def _with_rules(session: AsyncSession, brand: Brand, names: Iterable[str]) -> set[str]:
