@@ -1,22 +1,41 @@
-"""Earning by event (M16): once for each event and rule, exact at the caps and in the brand's days."""
+"""Earning by event and by order (M16): once for each thing and rule, exact at the caps and in the brand's days."""
 
 import asyncio
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain import clock
 from domain.events.models import FanEvent
+from domain.orders.models import OrderState
+from domain.orders.refunds import RefundBatch, record_refunds
+from domain.orders.rules import IdentityInput, OrderInput, RefundInput
+from domain.orders.service import OrderBatch, record_orders
+from domain.outbox.models import Outbox
+from domain.persons.models import IdentityKind
 from domain.points.earning import consumer
 from domain.points.earning.by_event import Noted, earn_by_events
+from domain.points.earning.by_order import earn_by_orders
 from domain.points.earning.consumer import Earner
+from domain.points.ledger.rules import Spend
+from domain.points.ledger.service import spend
+from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy, PointsProgramme
 from domain.points.programme.queries import programme_of
+from domain.points.programme.rules import Programme
 from domain.tables import table_of
+from domain.tenancy.models import Brand
 from tests.cast import EVERYTHING, changed, snapshot
+from tests.domain.test_mall import merge
 from tests.earning import counted, did, give, granted, has, install, refer, rule, send, sound
 from tests.statements import statements_of
 from tests.world import Client, World
 
+outbox = table_of(Outbox)
 FAN, OTHER = "g1/b1/d1#1", "g1/b1/d1#2"
 NOON = datetime(2026, 5, 1, 4, tzinfo=UTC)
 
@@ -147,3 +166,140 @@ async def test_what_a_rule_does_not_count_earns_nothing(client: Client) -> None:
     assert await earn(world, Noted(3, world.fans["g1/b2/d1#1"], "like", datetime(2026, 4, 2, tzinfo=UTC))) == 0
     assert await earn(world, Noted(4, 10**9, "like", datetime(2026, 4, 2, tzinfo=UTC))) == 0
     assert await earn(world, Noted(5, fan, "like", datetime(2026, 4, 1, tzinfo=UTC))) == 1
+
+
+async def test_one_thing_that_cannot_be_granted_holds_up_no_other(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = client.world
+    await rule(client, "like", "like", points=1)
+    await send(client, *(did("like", "2026-05-01T04:00:00Z", openid=f"o-{n}") for n in range(5)))
+    bad = (await notes(world))[0].payload["events"][3][0]
+
+    async def earn_but_one(session: AsyncSession, programme: Programme, noted: Sequence[Noted]) -> object:
+        if any(one.event_id == bad for one in noted):
+            raise ArithmeticError
+        return await earn_by_events(session, programme, noted)
+
+    # the clock stands still, or what failed would be due again on a slow machine
+    with monkeypatch.context() as patch, clock.at(clock.now()):
+        patch.setattr(consumer, "earn_by_events", earn_but_one)
+        await give(world)
+    (row,) = await notes(world)
+    assert (len(await granted(world)), row.attempts, row.error, row.sent_at) == (4, 1, "ArithmeticError", None)
+
+    with clock.at(clock.now() + timedelta(minutes=1)):
+        await give(world)
+    assert len(await granted(world)) == 5
+
+
+async def notes(world: World) -> list[Any]:
+    """Return what was noted for earning."""
+    async with world.services.database.reading(EVERYTHING) as session:
+        return list(await session.execute(select(outbox).where(outbox.c.consumer == "points").order_by(outbox.c.id)))
+
+
+async def ordered(world: World, *rows: OrderInput) -> list[int]:
+    """Record orders of brand b1 and return their ids; what is noted of them stays."""
+    async with world.services.database.writing(EVERYTHING) as session:
+        brand = await session.get_one(Brand, world.nodes["g1/b1"])
+        made = await record_orders(session, world.services.vault, "test", brand, OrderBatch("shop", rows))
+        assert [row.problems for row in made] == [[]] * len(rows)
+        return [row.id or 0 for row in made]
+
+
+def order(number: str, state: OrderState = OrderState.RECEIVED, yuan: int = 100, who: str = FAN) -> OrderInput:
+    fan = IdentityInput(IdentityKind.EXTERNAL_ID, who, "test")
+    return OrderInput(number, fan, NOON, Decimal(yuan), state, received_at=NOON)
+
+
+async def look_at(world: World, *order_ids: int) -> None:
+    async with world.services.database.writing(EVERYTHING) as session:
+        await earn_by_orders(session, await programme_of(session, world.nodes["g1/b1"]), order_ids)
+
+
+async def test_notes_of_one_order_come_to_the_same_in_any_order_and_at_once(client: Client) -> None:
+    world = client.world
+    await rule(client, "buy", "order_received", points=1, growth=2, perAmount="10")
+    (one,) = await ordered(world, order("1"))
+
+    await asyncio.gather(*(look_at(world, one) for _ in range(8)))
+    assert (await has(world, world.fans[FAN])).spendable == 10
+    await ordered(world, order("1", OrderState.CANCELLED))
+    await asyncio.gather(*(look_at(world, one) for _ in range(8)))
+    # a message of the order as it was comes once more
+    await ordered(world, order("1", OrderState.PAID))
+    await look_at(world, one)
+
+    balances = await has(world, world.fans[FAN])
+    assert (balances.spendable, balances.growth) == (0, 0)
+    await sound(world)
+
+
+async def test_two_hundred_orders_take_as_many_statements_as_two(client: Client) -> None:
+    world = client.world
+    await rule(client, "buy", "order_paid", points=1, perAmount="10")
+    few = await ordered(world, *(order(f"few{n}", OrderState.PAID) for n in range(2)))
+    many = await ordered(world, *(order(f"many{n}", OrderState.PAID) for n in range(200)))
+    await look_at(world, *few[:1])
+
+    with statements_of(world.services.database) as of_few:
+        await look_at(world, few[1])
+    with statements_of(world.services.database) as of_many:
+        await look_at(world, *many)
+
+    assert len(of_many) == len(of_few)
+    assert (await has(world, world.fans[FAN])).spendable == 2_020
+
+
+async def test_a_rule_by_order_gives_its_share_and_leaves_what_cost_nothing(client: Client) -> None:
+    world = client.world
+    await rule(client, "first", "order_received", points=50, frequency="ONCE")
+    one, two, gift = await ordered(world, order("1"), order("2"), order("3", yuan=0, who=OTHER))
+    await look_at(world, one, two, gift)
+
+    async with world.services.database.writing(EVERYTHING) as session:
+        brand = await session.get_one(Brand, world.nodes["g1/b1"])
+        await record_refunds(session, "test", brand, RefundBatch("shop", [RefundInput("1", "R1", Decimal(50))]))
+    await look_at(world, one, two, gift)
+
+    assert (await has(world, world.fans[FAN])).spendable == 25
+    assert (await has(world, world.fans[OTHER])).spendable == 50
+
+
+@pytest.mark.parametrize(
+    "policy, spendable, negative", [("DEBT", 0, 4), ("WITHIN_BALANCE", 0, 0), ("ONLY_PENDING", 6, 0)]
+)
+async def test_what_was_spent_goes_back_as_the_programme_says(
+    client: Client, policy: str, spendable: int, negative: int
+) -> None:
+    world = client.world
+    await rule(client, "buy", "order_received", points=1, perAmount="10")
+    (one,) = await ordered(world, order("1"))
+    await look_at(world, one)
+    async with world.services.database.writing(EVERYTHING) as session:
+        place: dict[str, Any] = {"group_id": world.nodes["g1"], "brand_id": world.nodes["g1/b1"]}
+        session.add(PointsProgramme(**place, expiry=ExpiryPolicy.NEVER, claw_back=ClawBackPolicy(policy)))
+        await session.flush()
+        programme = await programme_of(session, world.nodes["g1/b1"])
+        await spend(session, programme, Spend(world.fans[FAN], 4, "test:cup"), actor="test")
+
+    await ordered(world, order("1", OrderState.CANCELLED))
+    await look_at(world, one)
+
+    balances = await has(world, world.fans[FAN])
+    assert (balances.active, balances.negative) == (spendable, negative)
+    await sound(world)
+
+
+async def test_who_was_merged_away_or_erased_meanwhile_is_who_they_are_now_or_nobody(client: Client) -> None:
+    world = client.world
+    await install(client, "COMMUNITY")
+    (one,) = await ordered(world, order("1"))
+    await merge(world, OTHER, FAN)
+
+    assert await earn(world, Noted(1, world.fans[FAN], "post", NOON)) == 1
+    await look_at(world, one)
+
+    assert {row.fan_id for row in await granted(world)} == {world.fans[OTHER]}
+    await sound(world)

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.database import Database
 from domain.errors import Conflict, Timeout, Unavailable
 from domain.outbox.delivery import MAX_TRIES, Pending, claim, mark_failed, mark_sent, release
-from domain.points.earning.arrivals import CONSUMER, EVENTS, REFERRALS, moment_of
+from domain.points.earning.arrivals import CONSUMER, EVENTS, ORDERS, REFERRALS, moment_of
 from domain.points.earning.by_event import Noted, earn_by_events, earn_by_referrals
+from domain.points.earning.by_order import earn_by_orders
 from domain.points.programme.queries import programme_of
 from domain.points.programme.rules import Programme
 from domain.reads import grouped
@@ -40,12 +41,16 @@ async def _events(session: AsyncSession, programme: Programme, noted: Sequence[A
     await earn_by_events(session, programme, told)
 
 
+async def _orders(session: AsyncSession, programme: Programme, order_ids: Sequence[Any]) -> None:
+    await earn_by_orders(session, programme, order_ids)
+
+
 async def _referrals(session: AsyncSession, programme: Programme, fan_ids: Sequence[Any]) -> None:
     await earn_by_referrals(session, programme, fan_ids)
 
 
 Taker = Callable[[AsyncSession, Programme, Sequence[Any]], Awaitable[None]]
-TAKERS: Mapping[str, Taker] = {EVENTS: _events, REFERRALS: _referrals}
+TAKERS: Mapping[str, Taker] = {EVENTS: _events, ORDERS: _orders, REFERRALS: _referrals}
 
 
 class Earner:

@@ -62,7 +62,7 @@ async def grant(
 ) -> list[Granted]:
     """Grant what was not granted yet and return it; of two that name one source the earlier counts.
 
-    The fans are the brand's, under their current ids. A constant number of statements whatever the size. What caps
+    The fans are the brand's, as `current_fans` keeps them. A constant number of statements whatever the size. What caps
     leave nothing of is kept too, so that it can be explained and is never looked at again.
     """
     wanted = {one.source: one for one in sorted(earnings, key=_order, reverse=True)}
@@ -85,7 +85,10 @@ async def grant(
 
 
 async def current_fans(session: AsyncSession, brand_id: int, fan_ids: Collection[int]) -> dict[int, int]:
-    """Return who the brand's fans of these ids are now; who was erased, or is of another brand, is left out."""
+    """Return who the brand's fans of these ids are now, kept there until the transaction ends: a merge waits.
+
+    Who was erased, or is of another brand, is left out. To be asked before accounts are locked, as a merge does.
+    """
     there = await _living(session, brand_id, fan_ids)
     found = {fan_id: fan_id for fan_id in there}
     missing = sorted(set(fan_ids) - there)
@@ -99,7 +102,8 @@ async def current_fans(session: AsyncSession, brand_id: int, fan_ids: Collection
 
 async def _living(session: AsyncSession, brand_id: int, fan_ids: Collection[int]) -> set[int]:
     mine = (fans.c.brand_id == brand_id, among(session, fans.c.id, sorted(fan_ids)), fans.c.erased_at.is_(None))
-    return set((await session.execute(select(fans.c.id).where(*mine))).scalars())
+    kept = select(fans.c.id).where(*mine).order_by(fans.c.id).with_for_update(read=True, key_share=True)
+    return set((await session.execute(kept)).scalars())
 
 
 def _order(one: Earning) -> tuple[datetime, int, str]:
