@@ -24,6 +24,8 @@ PERMISSIONS: Mapping[str, str] = {
     "points_programme:write": "Say when points expire and what is taken back of them.",
     "point_rule:read": "See what a brand gives points for.",
     "point_rule:write": "Say what a brand gives points for, and install its programme.",
+    "point_grant:read": "See what fans were granted by a brand's rules, and what cut it.",
+    "points:earn": "Give fans what a rule gives, as far as its caps go.",
     "event:read": "See what fans did, and what a brand's events are defined as.",
     "event:write": "Send events of a brand's fans.",
     "event_definition:write": "Say what a brand's events carry.",

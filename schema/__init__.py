@@ -15,6 +15,7 @@ from schema.mall import FanMallMutation, FanMallQuery, MallMutation, MallQuery
 from schema.operations import OperationsQuery
 from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
 from schema.persons import PersonsMutation, PersonsQuery
+from schema.point_grants import PointGrantsMutation, PointGrantsQuery
 from schema.point_rules import PointRulesMutation, PointRulesQuery
 from schema.points import FanPointsQuery, PointsMutation, PointsQuery
 from schema.privacy import FanPrivacyMutation, FanPrivacyQuery, PrivacyQuery
@@ -39,6 +40,7 @@ class Query(
     OperationsQuery,
     OrdersQuery,
     PersonsQuery,
+    PointGrantsQuery,
     PointRulesQuery,
     PointsQuery,
     PrivacyQuery,
@@ -60,6 +62,7 @@ class Mutation(
     LevelsMutation,
     OrdersMutation,
     PersonsMutation,
+    PointGrantsMutation,
     PointRulesMutation,
     PointsMutation,
     TagsMutation,

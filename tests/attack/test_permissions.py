@@ -146,6 +146,11 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         ADMINS,
     ),
     "Query.pointRules": (f"pointRules{FIRST}", READERS),
+    "Query.pointGrants": (f'pointGrants(fanId: "{ID}", first: 1) {{ nodes {{ __typename }} }}', READERS),
+    "Mutation.earnPoints": (
+        f'earnPoints(input: {{fanId: "{ID}", code: "x", idempotencyKey: "x"}}) {{ replayed }}',
+        WRITERS,
+    ),
     "Mutation.createPointRule": (
         f'createPointRule(input: {{brandId: "{ID}", code: "x", name: "x", event: "x"}}) {{ userErrors {{ code }} }}',
         ADMINS,

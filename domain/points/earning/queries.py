@@ -1,4 +1,4 @@
-"""Reads of rules. A brand's rules are known at its dealers too."""
+"""Reads of rules and of what was granted by them. A brand's rules are known at its dealers too, grants with the fan."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,16 +8,18 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
+from domain.fans.models import Fan
 from domain.ids import BrandId
 from domain.inputs import said
-from domain.page import Page, PageArgs, Sort, Window, read, window
-from domain.points.earning.models import PointRule
+from domain.page import Page, PageArgs, Sort, Window, paginate, read, window
+from domain.points.earning.models import PointGrant, PointRule
 from domain.scope import Scope
 from domain.tables import table_of
 
-READ = "point_rule:read"
-rules = table_of(PointRule)
+READ, READ_GRANTS = "point_rule:read", "point_grant:read"
+rules, grants, fans = table_of(PointRule), table_of(PointGrant), table_of(Fan)
 BY_ID = Sort("id", (rules.c.id,))
+NEWEST_GRANT = Sort("granted", (grants.c.id,), descending=True)
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,21 @@ def cut_rules(scope: Scope, args: PageArgs, wanted: PointRuleFilter | None) -> W
 def rule_of_each(scope: Scope, row: Any) -> Select[Any]:
     """Select the rule that a row of an outer statement refers to, where the caller may see it."""
     return select_rules(scope).where(rules.c.id == row.c.rule_id).correlate(row)
+
+
+async def list_grants(session: AsyncSession, scope: Scope, fan_id: int, args: PageArgs) -> Page[PointGrant]:
+    """Return a page of what a fan the caller may see was granted, newest first."""
+    mine = _grants(scope, READ_GRANTS).where(grants.c.fan_id == fan_id)
+    return await paginate(session, mine, NEWEST_GRANT, args)
+
+
+async def grants_by_id(
+    session: AsyncSession, scope: Scope, ids: Iterable[int], permission: str = READ_GRANTS
+) -> dict[int, PointGrant]:
+    """Return what was granted to fans for whom the caller has the permission."""
+    wanted = _grants(scope, permission).where(grants.c.id.in_(sorted(set(ids))))
+    return {row.id: row for row in await reads.rows(session, wanted, PointGrant)}
+
+
+def _grants(scope: Scope, permission: str) -> Select[Any]:
+    return select(grants).join(fans, fans.c.id == grants.c.fan_id).where(scope.where(permission, fans))

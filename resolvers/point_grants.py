@@ -1,0 +1,91 @@
+"""What fans were granted by the rules of a brand."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from domain.errors import BadInput, NotFound
+from domain.fans.models import Fan
+from domain.fans.queries import fans_by_any_id
+from domain.idempotency import Answer, Once, run_once
+from domain.ids import FanId
+from domain.inputs import said
+from domain.page import Page, PageArgs
+from domain.points.earning import by_call, queries
+from domain.points.earning.by_call import Call
+from domain.points.earning.models import PointGrant, PointRule
+from domain.points.ledger.service import balances_by_fan
+from domain.points.programme.queries import programme_of
+from resolvers.context import Context
+
+EARN = "points:earn"
+
+
+async def list_point_grants(context: Context, *, page: PageArgs, fan_id: FanId) -> Page[PointGrant]:
+    """List what a fan was granted by the rules, newest first, also where a cap left nothing of it."""
+    async with context.reading() as session:
+        return await queries.list_grants(session, context.scope, fan_id, page)
+
+
+@dataclass(frozen=True)
+class Earning:
+    """That a fan did what a rule is about."""
+
+    fan_id: FanId = said("The fan.")
+    code: str = said("The code of the rule; one about an event, whose fan it is that earns.")
+    idempotency_key: str = said("A key of your own, 1 to 128 characters: sent again it gets the first answer.")
+    occurred_at: datetime | None = said("When; without it, now. Caps are those of that natural day and month.", None)
+    dry_run: bool = said("Say what would happen and write nothing.", default=False)
+
+
+async def earn_points(context: Context, input: Earning) -> dict[str, Any]:
+    """Give a fan what a rule gives for one deed, as far as frequency and caps go; the answer says what cut it.
+
+    What is also sent as an event earns by that, so that the same deed is either called or sent.
+    """
+    async with context.transaction(dry_run=input.dry_run) as session:
+        fan, rule = await _fan_and_rule(context, session, input)
+        programme = await programme_of(session, fan.brand_id)
+
+        async def effect() -> Answer:
+            call = Call(rule, input.occurred_at, input.idempotency_key)
+            made = await by_call.earn_by_call(session, context.viewer.principal, programme, fan, call)
+            balances = (await balances_by_fan(session, [fan.id]))[fan.id]
+            return Answer({"grant": made, "balance": balances.active, "growth": balances.growth})
+
+        answer, replayed = await run_once(session, once_of(context, fan.group_id, "earnPoints", input), effect)
+        found = await queries.grants_by_id(session, context.scope, [answer["grant"]], EARN)
+    return answer | {"grant": found.get(answer["grant"]), "replayed": replayed}
+
+
+def once_of(context: Context, group_id: int, mutation: str, input: Any) -> Once:
+    """Return what an input with a key is known by. Raises BadInput for a key that is none."""
+    key = input.idempotency_key
+    if not 1 <= len(key.strip()) <= len(key) <= 128:
+        raise BadInput("idempotencyKey has 1 to 128 characters.", field=("input", "idempotencyKey"))
+    request = {**asdict(input), "idempotency_key": None, "dry_run": None}
+    return Once(context.viewer.principal, group_id, mutation, key, request)
+
+
+async def _fan_and_rule(context: Context, session: Any, input: Earning) -> tuple[Fan, PointRule]:
+    fan = await fan_of(context, session, input.fan_id, EARN)
+    rules = await queries.rules_by_code(session, context.scope, fan.brand_id, [input.code])
+    if not rules:
+        raise NotFound("The fan's brand has no such rule.", field=("input", "code"))
+    return fan, rules[0]
+
+
+async def fan_of(context: Context, session: Any, fan_id: int, permission: str) -> Fan:
+    """Return a fan the caller may do this to. Raises NotFound."""
+    fan = (await fans_by_any_id(session, context.scope, [fan_id], permission)).get(fan_id)
+    if fan is None or fan.erased_at is not None:
+        raise NotFound("No such fan.", field=("input", "fanId"))
+    return fan
+
+
+async def fans_of(context: Context, grants: Sequence[PointGrant]) -> Sequence[Fan | None]:
+    """The fan who got it, where the caller may see them."""
+    async with context.reading() as session:
+        found = await fans_by_any_id(session, context.scope, {one.fan_id for one in grants})
+    return [found.get(one.fan_id) for one in grants]
