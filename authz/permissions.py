@@ -26,6 +26,7 @@ PERMISSIONS: Mapping[str, str] = {
     "point_rule:write": "Say what a brand gives points for, and install its programme.",
     "point_grant:read": "See what fans were granted by a brand's rules, and what cut it.",
     "points:earn": "Give fans what a rule gives, as far as its caps go.",
+    "points:reverse": "Take back what malicious registrations earned.",
     "event:read": "See what fans did, and what a brand's events are defined as.",
     "event:write": "Send events of a brand's fans.",
     "event_definition:write": "Say what a brand's events carry.",

@@ -5,21 +5,24 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from domain.errors import BadInput, NotFound
+from domain.access.rules import Node
+from domain.errors import BadInput, Forbidden, NotFound
 from domain.fans.models import Fan
 from domain.fans.queries import fans_by_any_id
 from domain.idempotency import Answer, Once, run_once
-from domain.ids import FanId
+from domain.ids import FanEventId, FanId
 from domain.inputs import said
 from domain.page import Page, PageArgs
-from domain.points.earning import by_call, queries
+from domain.points.earning import by_call, queries, reversal
 from domain.points.earning.by_call import Call
 from domain.points.earning.models import PointGrant, PointRule
+from domain.points.earning.names import REGISTER
+from domain.points.earning.reversal import Registration
 from domain.points.ledger.service import balances_by_fan
 from domain.points.programme.queries import programme_of
 from resolvers.context import Context
 
-EARN = "points:earn"
+EARN, REVERSE = "points:earn", "points:reverse"
 
 
 async def list_point_grants(context: Context, *, page: PageArgs, fan_id: FanId) -> Page[PointGrant]:
@@ -57,6 +60,40 @@ async def earn_points(context: Context, input: Earning) -> dict[str, Any]:
         answer, replayed = await run_once(session, once_of(context, fan.group_id, "earnPoints", input), effect)
         found = await queries.grants_by_id(session, context.scope, [answer["grant"]], EARN)
     return answer | {"grant": found.get(answer["grant"]), "replayed": replayed}
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """That a registration was made only for what it earns."""
+
+    fan_id: FanId = said("The fan who registered.")
+    reason: str = said("Why, 1 to 300 characters.")
+    idempotency_key: str = said("A key of your own, 1 to 128 characters: sent again it gets the first answer.")
+    event: str = said("What they registered: themselves, or by the name of that event a product.", REGISTER)
+    event_id: FanEventId | None = said("The one event that is meant; without it, all of that name.", None)
+    dry_run: bool = said("Say what would happen and write nothing.", default=False)
+
+
+async def reverse_registration(context: Context, input: Reversal) -> dict[str, Any]:
+    """Take back what a malicious registration earned the fan and who brought them, at most 250 grants at once.
+
+    What waits is cancelled; of the rest the programme decides. It cannot be earned again.
+    """
+    async with context.transaction(dry_run=input.dry_run) as session:
+        fan = await fan_of(context, session, input.fan_id, REVERSE)
+        if not context.scope.holds(REVERSE, Node(fan.group_id, fan.brand_id)):
+            raise Forbidden("It may concern fans elsewhere: registrations are reversed in the whole brand.")
+        programme = await programme_of(session, fan.brand_id)
+
+        async def effect() -> Answer:
+            wanted = Registration(input.event, input.event_id, input.reason)
+            principal = context.viewer.principal
+            return Answer(asdict(await reversal.reverse_registration(session, principal, programme, fan, wanted)))
+
+        answer, replayed = await run_once(session, once_of(context, fan.group_id, "reverseRegistration", input), effect)
+        found = await queries.grants_by_id(session, context.scope, answer["grant_ids"], REVERSE)
+    shown = [found[one] for one in answer["grant_ids"] if one in found]
+    return answer | {"grants": shown, "replayed": replayed}
 
 
 def once_of(context: Context, group_id: int, mutation: str, input: Any) -> Once:

@@ -72,6 +72,16 @@ class EarnPointsPayload(Payload):
     replayed: bool | None = column("Whether this is the answer an earlier request with the same key got.")
 
 
+@strawberry.type(description="What reverseRegistration answers.")
+class ReverseRegistrationPayload(Payload):
+    grants: list[PointGrant] | None = column("What was granted for it; in a dry run, as it would be.", size=3)
+    points: Int64 | None = column("How many points went: cancelled, taken, or owed now.")
+    growth: Int64 | None = column("How much growth went.")
+    left_points: Int64 | None = column("How many points the programme leaves with the fans.")
+    left_growth: Int64 | None = column("How much growth the programme leaves with the fans.")
+    replayed: bool | None = column("Whether this is the answer an earlier request with the same key got.")
+
+
 @strawberry.type
 class PointGrantsQuery:
     point_grants = query(point_grants.list_point_grants, Connection[PointGrant], permission="point_grant:read")
@@ -80,3 +90,6 @@ class PointGrantsQuery:
 @strawberry.type
 class PointGrantsMutation:
     earn_points = mutation(point_grants.earn_points, EarnPointsPayload, permission="points:earn")
+    reverse_registration = mutation(
+        point_grants.reverse_registration, ReverseRegistrationPayload, permission="points:reverse"
+    )

@@ -16,7 +16,6 @@ from domain.mall import upkeep as mall_upkeep
 from domain.outbox import upkeep
 from domain.points import auditing
 from domain.points import upkeep as points_upkeep
-from domain.points.earning import upkeep as earning_upkeep
 from domain.points.earning.consumer import Earner
 from domain.privacy.handlers import handlers
 from domain.privacy.service import prune_exports
@@ -70,10 +69,6 @@ async def _tend_each_minute(services: Services, stop: asyncio.Event) -> None:
             await live_upkeep.fold(services.database, clock.now())
         except Exception:
             log.exception("nothing_folded")
-        try:
-            await earning_upkeep.release(services.database)
-        except Exception:
-            log.exception("nothing_released")
         try:
             await mall_upkeep.expire_unpaid(services.database)
         except Exception:

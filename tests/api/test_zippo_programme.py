@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain import clock
-from domain.points.earning import upkeep
+from domain.points import upkeep
 from domain.points.ledger.rules import Balances
 from tests.earning import at, did, give, granted, has, install, send, sound
 from tests.world import Client
@@ -47,7 +47,7 @@ class Club:
 
     async def work(self) -> None:
         await give(self.client.world)
-        await upkeep.release(self.client.world.services.database)
+        await upkeep.tend(self.client.world.services.database)
 
     async def has(self, now: str) -> Balances:
         """Return what the fan has when the worker has done its work at a moment."""

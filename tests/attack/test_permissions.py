@@ -151,6 +151,10 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         f'earnPoints(input: {{fanId: "{ID}", code: "x", idempotencyKey: "x"}}) {{ replayed }}',
         WRITERS,
     ),
+    "Mutation.reverseRegistration": (
+        f'reverseRegistration(input: {{fanId: "{ID}", reason: "x", idempotencyKey: "x"}}) {{ replayed }}',
+        ADMINS,
+    ),
     "Mutation.createPointRule": (
         f'createPointRule(input: {{brandId: "{ID}", code: "x", name: "x", event: "x"}}) {{ userErrors {{ code }} }}',
         ADMINS,
