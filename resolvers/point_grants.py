@@ -92,7 +92,7 @@ async def reverse_registration(context: Context, input: Reversal) -> dict[str, A
 
         answer, replayed = await run_once(session, once_of(context, fan.group_id, "reverseRegistration", input), effect)
         found = await queries.grants_by_id(session, context.scope, answer["grant_ids"], REVERSE)
-    shown = [found[one] for one in answer["grant_ids"] if one in found]
+    shown = [found[one] for one in answer.pop("grant_ids") if one in found]
     return answer | {"grants": shown, "replayed": replayed}
 
 

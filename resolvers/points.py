@@ -148,7 +148,7 @@ async def reject_point_adjustment(context: Context, input: AdjustmentRefusal) ->
 async def list_point_adjustments(
     context: Context, *, page: PageArgs, filter: AdjustmentFilter | None = None
 ) -> Page[PointAdjustment]:
-    """List adjustments by hand, newest first."""
+    """List adjustments by hand, newest first. They are the brand's: who has rights at a dealer only sees none."""
     async with context.reading() as session:
         return await history.list_adjustments(session, context.scope, page, filter)
 

@@ -14,6 +14,7 @@ from domain.mall.models import Gift, Redemption
 from domain.orders.models import Order
 from domain.persons.models import BlockedIdentity, IdentityConflict, Person, PersonMerge
 from domain.points.earning.models import PointRule
+from domain.points.ledger.models import PointAdjustment
 from domain.scope import system_scope
 from domain.tables import table_of
 from domain.tenancy.models import ChannelAccount
@@ -70,7 +71,7 @@ async def oracle_of(world: World) -> Oracle:
         brands = {number: path for path, number in world.nodes.items() if len(path.split("/")) == 2}
         groups = {number: path for path, number in world.nodes.items() if "/" not in path}
         fans = found.paths["Fan"]
-        for model in (EventDefinition, Gift, Level, PointRule):
+        for model in (EventDefinition, Gift, Level, PointAdjustment, PointRule):
             table = table_of(model)
             owners = (await session.execute(select(table.c.id, table.c.brand_id))).all()
             found.paths[model.__name__] = {row.id: brands[row.brand_id] for row in owners}

@@ -14,6 +14,8 @@ from domain import clock
 from domain.events.models import EventDefinition
 from domain.levels.models import Level
 from domain.points.earning.models import PointRule
+from domain.points.ledger.adjusting import Adjustment, adjust
+from domain.points.programme.queries import programme_of
 from domain.scope import TenantSet, system_scope
 from domain.tables import table_of
 from graph.shares import ShareEdge, upsert_shares
@@ -37,7 +39,7 @@ READERS = {
     **dict.fromkeys(("Person", "IdentityConflict", "PersonMerge", "BlockedIdentity"), GROUP_ADMINS),
 }
 # each has a test of its own: what they list has no id, or they list what is of one fan
-NOT_LISTED = {"auditLog", "consentRecords", "erasures", "events", "pointGrants", "timeline"}
+NOT_LISTED = {"auditLog", "consentRecords", "erasures", "events", "pointGrants", "pointTransfers", "timeline"}
 UNSEEN = 2**40
 # what is kept at a brand is walled at the brand: a dealer's own code decides what of it belongs to the dealer
 EXACTLY_WALLED = ("Fan", "Order", "Redemption")
@@ -77,6 +79,10 @@ async def furnish(world: World) -> None:
         session.add_all(Level(**place, code="GOLD", name="Gold", growth=5, rank=1) for place in places)
         session.add_all(PointRule(**place, **rule) for place in places)
     await sell_everywhere(world)
+    async with world.services.database.writing(system_scope("test")) as session:
+        for place, fan in world.fans.items():
+            programme = await programme_of(session, world.nodes["/".join(place.split("/")[:2])])
+            await adjust(session, programme, Adjustment(fan, "taste", 1), actor="test")
 
 
 async def test_every_list_shows_every_caller_exactly_what_the_paths_say(client: Client) -> None:
