@@ -1,22 +1,23 @@
-"""Random streams of events end as a plain model of them says: in persons, daily counts and timelines.
+"""Random streams of events end as a plain model of them says: in persons, counts, follow states and timelines.
 
 The model knows sets of names and lists of what happened, and nothing of the product. The streams are kept to what has
 one exact outcome (decision 0012): each human has one unionid, one external id and one phone, always verified, and a
 claim of several identities names a strong one of one human. So nothing is a conflict, nothing weak is weighed, and
 persons are whatever names were said together. Timelines are compared by their events, not by the notes of merges.
+
+Batches come in any order of their time, some twice since their answer was lost, some after a crash in the middle of
+them. Whether the names of one human meet early, late or never is drawn too.
 """
 
 import itertools
-from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
 from domain.events.ingest import Sender, track
@@ -29,70 +30,16 @@ from domain.persons.models import IdentityKind
 from domain.persons.resolution import resolve
 from domain.tables import table_of
 from domain.tenancy.models import Brand
-from domain.timeline.queries import list_timeline
+from domain.timeline.queries import activity_by_fan, list_timeline
 from domain.timeline.sources import TimelineKind
 from tests.cast import EVERYTHING
+from tests.streams import NOW, Batch, Model, Name, Said, State
 from tests.world import World
 
 brands, counts, fans = table_of(Brand), table_of(EventCount), table_of(Fan)
-NOW = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
 BRANDS = ("g1/b1", "g1/b2")
 STRONG, OPENIDS = ("unionid", "external", "phone"), ("openid 1", "openid 2")
 RUNS = itertools.count(1)
-Name = tuple[int, str]
-Row = tuple[datetime, str]
-
-
-@dataclass(frozen=True)
-class Said:
-    """An event as a channel sends it: who did what, how many hours ago, and the channel's id of it or none."""
-
-    name: str
-    who: frozenset[Name]
-    hours: int
-    number: int | None
-
-    @property
-    def at(self) -> datetime:
-        return NOW - timedelta(hours=self.hours)
-
-    @property
-    def key(self) -> object:
-        return (self.name, self.who, self.hours) if self.number is None else self.number
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Events of one brand sent together: taken at once, after a crash, or again because the answer was lost."""
-
-    brand: str
-    events: tuple[Said, ...]
-    fate: str
-
-
-@dataclass
-class Model:
-    """What the streams come to: names said together are one person, and each key of a brand counts once."""
-
-    persons: list[set[Name]] = field(default_factory=list)
-    keys: set[tuple[str, object]] = field(default_factory=set)
-    happened: list[tuple[str, Said]] = field(default_factory=list)
-
-    def take(self, batch: Batch) -> None:
-        for said in batch.events:
-            if (batch.brand, said.key) in self.keys:
-                continue
-            self.keys.add((batch.brand, said.key))
-            self.happened.append((batch.brand, said))
-            met = [person for person in self.persons if person & said.who]
-            self.persons = [person for person in self.persons if not person & said.who]
-            self.persons.append(set(said.who).union(*met))
-
-    def of(self, brand: str, person: set[Name]) -> list[Said]:
-        """Return what a person did in a brand, newest first; of one moment what came last is first."""
-        done = [said for where, said in self.happened if where == brand and said.who & person]
-        ordered = sorted(enumerate(done), key=lambda numbered: (numbered[1].at, numbered[0]), reverse=True)
-        return [said for _, said in ordered]
 
 
 def claims() -> st.SearchStrategy[frozenset[Name]]:
@@ -103,14 +50,21 @@ def claims() -> st.SearchStrategy[frozenset[Name]]:
     return st.tuples(st.integers(0, 2), kinds).map(lambda drawn: frozenset((drawn[0], kind) for kind in drawn[1]))
 
 
+# around the borders of the brand's days, of which the windows are made, and far beyond the longest
+HOURS = st.integers(0, 60) | st.sampled_from((12, 13, 156, 157, 708, 709, 900))
 SAID = st.builds(
-    Said, st.sampled_from(("scan", "h5_view")), claims(), st.integers(0, 60), st.none() | st.integers(0, 12)
+    Said,
+    st.sampled_from(("scan", "h5_view", "follow", "unfollow")),
+    claims(),
+    HOURS,
+    st.none() | st.integers(0, 12),
 )
 BATCH = st.builds(
     Batch,
     st.sampled_from(BRANDS),
     st.lists(SAID, min_size=1, max_size=6).map(tuple),
     st.sampled_from(("taken", "crashed", "answer lost")),
+    st.integers(0, 20),
 )
 
 
@@ -127,7 +81,7 @@ class Stream:
 
     async def send(self, batch: Batch) -> None:
         if batch.fate == "crashed":
-            with suppress(Crash):
+            with suppress(Crash), self._crashing(batch.crash):
                 await self._send(batch, crash=True)
         await self._send(batch)
         if batch.fate == "answer lost":
@@ -140,6 +94,21 @@ class Stream:
                 await track(session, self._services.vault, await self._brand(session, batch.brand), rows, Sender("k"))
                 if crash:
                     raise Crash
+
+    @contextmanager
+    def _crashing(self, place: int) -> Iterator[None]:
+        """End the process, as it were, before its statement of this number."""
+        engine, left = self._services.database.engine.sync_engine, itertools.count(place, -1)
+
+        def crash(*_: object) -> None:
+            if next(left) == 0:
+                raise Crash
+
+        event.listen(engine, "before_cursor_execute", crash)
+        try:
+            yield
+        finally:
+            event.remove(engine, "before_cursor_execute", crash)
 
     def _event(self, said: Said) -> EventInput:
         who = [EventIdentity(*self._identity(name), verified=name[1] == "phone") for name in sorted(said.who)]
@@ -167,24 +136,25 @@ class Stream:
             keys = await self._services.vault.of_group(session, (await self._brand(session, BRANDS[0])).group_id)
             return dict(zip(names, await resolve(session, keys, said, principal="test"), strict=True))
 
-    async def fan(self, brand: str, person: int | None) -> tuple[list[Row], dict[tuple[str, date], int]] | None:
-        """Return the timeline and the daily counts of a person's fan in a brand, None where they are none."""
+    async def fan(self, brand: str, person: int | None) -> State | None:
+        """Return how a person's fan stands in a brand, None where they are none."""
         mine = select(fans).where(fans.c.person_id == person, fans.c.brand_id == self._ids[brand])
-        async with self._services.database.reading(EVERYTHING) as session:
-            found: Any = (await session.execute(mine)).one_or_none()
-            if found is None:
-                return None
-            page = await list_timeline(
-                session, EVERYTHING, found, PageArgs(first=50), frozenset({TimelineKind.EVENT}), None
-            )
-            days = await session.execute(select(counts).where(counts.c.fan_id == found.id))
-            rows = [(row.at, row.name) for row in page.rows]
-            return rows, {(row.name, row.day): row._mapping["count"] for row in days}
+        with clock.at(NOW):
+            async with self._services.database.reading(EVERYTHING) as session:
+                found: Any = (await session.execute(mine)).one_or_none()
+                return None if found is None else await _state(session, found)
 
 
-def counted(done: Sequence[Said]) -> dict[tuple[str, date], int]:
-    """Count by the days of Shanghai, which is always eight hours ahead."""
-    return dict(Counter((said.name, (said.at + timedelta(hours=8)).date()) for said in done))
+async def _state(session: AsyncSession, fan: Any) -> State:
+    page = await list_timeline(session, EVERYTHING, fan, PageArgs(first=50), frozenset({TimelineKind.EVENT}), None)
+    days = await session.execute(select(counts).where(counts.c.fan_id == fan.id))
+    windows = (await activity_by_fan(session, [fan]))[fan.id]
+    return State(
+        [(row.at, row.name) for row in page.rows],
+        {(row.name, row.day): row._mapping["count"] for row in days},
+        {window.days: {one.name: one.count for one in window.names} for window in windows},
+        (fan.subscribed, fan.follow_count, fan.followed_at, fan.last_followed_at, fan.unfollowed_at),
+    )
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -202,6 +172,4 @@ async def test_a_stream_ends_as_the_model_says(world: World, batches: list[Batch
     assert together == {frozenset(person) for person in model.persons}
     for person in model.persons:
         for brand in BRANDS:
-            done = model.of(brand, person)
-            expected = ([(said.at, said.name) for said in done], counted(done)) if done else None
-            assert await stream.fan(brand, people[next(iter(person))]) == expected
+            assert await stream.fan(brand, people[next(iter(person))]) == model.state(brand, person)
