@@ -9,6 +9,7 @@ PERMISSIONS: Mapping[str, str] = {
     "fan:read_personal": "See a fan's phone number, birthday and identities in the clear.",
     "fan:write": "Register, change, assign and merge fans.",
     "fan:export": "Take fans out of the system in bulk.",
+    "fan:erase": "Have fans erased for good.",
     "attribute:write": "Define what a brand wants to know of its fans.",
     "level:write": "Say which levels a brand's fans reach, and how they are kept.",
     "person:link": "See persons across the brands of the group, with all their fans and identities.",

@@ -6,8 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from domain import clock
-from domain.errors import BadInput
-from domain.fans.queries import get_fan
+from domain.access.rules import Node
+from domain.errors import BadInput, Forbidden, NotFound
+from domain.fans.models import Fan
+from domain.fans.queries import fans_by_any_id, get_fan
+from domain.ids import FanId
 from domain.inputs import said
 from domain.jobs.models import Job
 from domain.jobs.queries import get_own_job
@@ -20,6 +23,7 @@ from resolvers.fans import own_fan_id
 
 DOWNLOADS: Final = "/fan/exports"
 LINK_LASTS: Final = timedelta(minutes=5)
+REASON_LENGTH: Final = 500
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,15 @@ class ErasureWish:
     confirm: bool = said("Must be true: an erasure cannot be taken back.")
 
 
+@dataclass(frozen=True)
+class FanErasure:
+    """Whom to erase, and why."""
+
+    fan_id: FanId = said("The fan.")
+    reason: str = said("Why, for the audit log, 1 to 500 characters; no personal data.")
+    confirm: bool = said("Must be true: an erasure cannot be taken back.")
+
+
 async def export_my_data(context: Context, input: ExportWish) -> dict[str, Any]:
     """Have everything the brand holds about the caller written down; the job's document is there for seven days."""
     async with context.transaction() as session:
@@ -54,14 +67,45 @@ async def export_my_data(context: Context, input: ExportWish) -> dict[str, Any]:
 
 async def erase_me(context: Context, input: ErasureWish) -> dict[str, Any]:
     """Have the caller erased at the brand for good. What they agreed to ends at once, the rest within a day."""
-    if not input.confirm:
-        raise BadInput("confirm must be true.", field=("input", "confirm"))
+    _check_confirmed(input.confirm)
     async with context.transaction() as session:
         fan = await get_fan(session, context.scope, own_fan_id(context))
-        job_id = await service.erase_me(session, context.viewer.principal, fan)
+        job_id = await service.erase(session, context.viewer.principal, fan)
         keys = await context.services.vault.of_group(session, fan.group_id)
         job = await get_own_job(session, context.scope, job_id)
     return {"job": job, "receipt": queries.receipt_of(keys, job_id)}
+
+
+async def erase_fan(context: Context, input: FanErasure) -> dict[str, Any]:
+    """Have a fan erased at their brand for good, as eraseMe does for who asks themselves.
+
+    Asked again it does nothing more and answers the same receipt, also when it is done. The right must be held for the
+    whole brand.
+    """
+    _check_confirmed(input.confirm)
+    if not 1 <= len(input.reason.strip()) <= len(input.reason) <= REASON_LENGTH:
+        raise BadInput(f"reason has 1 to {REASON_LENGTH} characters.", field=("input", "reason"))
+    scope = context.scope
+    async with context.transaction() as session:
+        fan = (await fans_by_any_id(session, scope, [input.fan_id], queries.ERASE)).get(input.fan_id)
+        if fan is not None:
+            _require_brand(context, fan)
+            await service.erase(session, context.viewer.principal, fan, input.reason)
+        erasure = await queries.newest_erasure(session, scope, input.fan_id if fan is None else fan.id)
+        if erasure is None:
+            raise NotFound(field=("input", "fanId"))
+        keys = await context.services.vault.of_group(session, erasure.group_id)
+    return {"erasure": erasure, "receipt": queries.receipt_of(keys, erasure.job_id)}
+
+
+def _require_brand(context: Context, fan: Fan) -> None:
+    if not context.scope.holds(queries.ERASE, Node(fan.group_id, fan.brand_id)):
+        raise Forbidden("Erasing a fan needs the permission fan:erase for the whole brand.")
+
+
+def _check_confirmed(confirm: bool) -> None:
+    if not confirm:
+        raise BadInput("confirm must be true.", field=("input", "confirm"))
 
 
 async def downloads_of(context: Context, jobs: Sequence[Job]) -> Sequence[Download | None]:

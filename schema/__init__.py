@@ -18,7 +18,7 @@ from schema.persons import PersonsMutation, PersonsQuery
 from schema.point_grants import PointGrantsMutation, PointGrantsQuery
 from schema.point_rules import PointRulesMutation, PointRulesQuery
 from schema.points import FanPointsQuery, PointsMutation, PointsQuery
-from schema.privacy import FanPrivacyMutation, FanPrivacyQuery, PrivacyQuery
+from schema.privacy import FanPrivacyMutation, FanPrivacyQuery, PrivacyMutation, PrivacyQuery
 from schema.scalars import CONFIG
 from schema.shares import SharesQuery
 from schema.tags import TagsMutation, TagsQuery
@@ -65,6 +65,7 @@ class Mutation(
     PointGrantsMutation,
     PointRulesMutation,
     PointsMutation,
+    PrivacyMutation,
     TagsMutation,
 ):
     pass

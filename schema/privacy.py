@@ -38,6 +38,19 @@ class EraseMePayload(Payload):
     )
 
 
+@strawberry.type(description="What eraseFan answers.")
+class EraseFanPayload(Payload):
+    erasure: Erasure | None = column("The erasure, and the job that does it.")
+    receipt: str | None = column(
+        "What asks `erasure` of the fan's own schema how far it is, without a token. Give it to the fan only."
+    )
+
+
+@strawberry.type
+class PrivacyMutation:
+    erase_fan = mutation(privacy.erase_fan, EraseFanPayload, permission="fan:erase")
+
+
 @strawberry.type
 class PrivacyQuery:
     erasures = query(privacy.list_erasures, Connection[Erasure], permission="erasure:read")

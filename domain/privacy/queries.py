@@ -24,7 +24,7 @@ from domain.scope import Scope, system_scope
 from domain.tables import table_of
 from domain.vault import GroupVault, Vault
 
-READ = "erasure:read"
+READ, ERASE = "erasure:read", "fan:erase"
 MAC_BYTES = 15
 jobs, parts, erasures, fans = table_of(Job), table_of(ExportPart), table_of(Erasure), table_of(Fan)
 
@@ -92,6 +92,13 @@ async def find_erasure(session: AsyncSession, vault: Vault, receipt: str) -> Era
     if not hmac.compare_digest(receipt_of(await vault.of_group(session, group_id), job_id), receipt):
         raise NotFound
     return found[0]
+
+
+async def newest_erasure(session: AsyncSession, scope: Scope, fan_id: int) -> Erasure | None:
+    """Return the last erasure that was asked for about an id, where the caller may erase fans."""
+    asked = select(erasures).where(erasures.c.fan_id == fan_id, scope.where(ERASE, erasures))
+    found = await rows(session, asked.order_by(erasures.c.job_id.desc()).limit(1), Erasure)
+    return found[0] if found else None
 
 
 async def list_erasures(session: AsyncSession, scope: Scope, args: PageArgs) -> Page[Erasure]:

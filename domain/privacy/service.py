@@ -49,20 +49,21 @@ async def export_my_data(session: AsyncSession, principal: str, fan: Fan, sectio
     return job_id
 
 
-async def erase_me(session: AsyncSession, principal: str, fan: Fan) -> int:
+async def erase(session: AsyncSession, principal: str, fan: Fan, reason: str | None = None) -> int:
     """Ask for a fan's erasure and return the job's id. What they agreed to is taken back at once."""
     refusals = [ConsentChoice(purpose, granted=False) for purpose in Purpose]
     await record_consents(session, principal, [fan], refusals, WITHDRAWN)
-    return await ask_to_erase(session, principal, fan)
+    return await ask_to_erase(session, principal, fan, reason)
 
 
-async def ask_to_erase(session: AsyncSession, principal: str, fan: Any) -> int:
+async def ask_to_erase(session: AsyncSession, principal: str, fan: Any, reason: str | None = None) -> int:
     """Write down that a fan is to be erased, and the job that does it."""
     place = {"group_id": fan.group_id, "brand_id": fan.brand_id, "fan_id": fan.id}
     job_id = await submit(session, JobKind.ERASE_FAN, **place, principal=principal)
     row = {"job_id": job_id, **place, "fans": [fan.id], "persons": [], "asked_at": clock.now()}
     await session.execute(insert_ignore(session, erasures, [row]))
-    deed = audit.Deed(fan.group_id, fan.brand_id, "fan:ask_to_erase", f"Fan:{fan.id}", {"job": job_id})
+    why = {} if reason is None else {"reason": reason}
+    deed = audit.Deed(fan.group_id, fan.brand_id, "fan:ask_to_erase", f"Fan:{fan.id}", {"job": job_id, **why})
     await audit.record(session, principal, [deed])
     return job_id
 

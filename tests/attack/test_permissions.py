@@ -60,6 +60,10 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         f'disableStaff(input: {{staffId: "{ID}"}}) {{ userErrors {{ code }} }}',
         frozenset({"HQ1", "G2"}),
     ),
+    "Mutation.eraseFan": (
+        f'eraseFan(input: {{fanId: "{ID}", reason: "x", confirm: false}}) {{ userErrors {{ code }} }}',
+        ADMINS,
+    ),
     "Mutation.recordConsents": (
         f'recordConsents(input: {{fanIds: ["{ID}"], policy: "1", choices: []}}) {{ userErrors {{ code }} }}',
         TAGGERS,
