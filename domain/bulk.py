@@ -104,6 +104,31 @@ async def add_up(session: AsyncSession, bulk: Bulk, number: str) -> None:
     await session.execute(insertion.on_conflict_do_update(index_elements=keys, set_=grown), bulk.rows)
 
 
+async def raise_to(session: AsyncSession, bulk: Bulk, value: str) -> None:
+    """Insert the rows; where one of their primary key exists with a smaller `value`, give it theirs.
+
+    A row that stays as it is is not written nor locked.
+    """
+    check_insert(session.info["scope"], bulk.table, bulk.shared)
+    keys, name = [column.name for column in bulk.table.primary_key], bulk.table.name
+    if _has_arrays(session):
+        same = " AND ".join(f"{name}.{key} = new.{key}" for key in keys)
+        ending = (
+            f"WHERE NOT EXISTS (SELECT FROM {name} WHERE {same} AND {name}.{value} >= new.{value}) "
+            f"ORDER BY {', '.join(f'new.{key}' for key in keys)} "
+            f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {value} = excluded.{value} "
+            f"WHERE {name}.{value} < excluded.{value}"
+        )
+        await _run(session, bulk, ending)
+        return
+    insertion = dialect_insert(session, bulk.table)
+    theirs = insertion.excluded[value]
+    raised = insertion.on_conflict_do_update(
+        index_elements=keys, set_={value: theirs}, where=bulk.table.c[value] < theirs
+    )
+    await session.execute(raised, bulk.rows)
+
+
 def among(session: AsyncSession, column: Column[Any], values: Sequence[Any]) -> ColumnElement[bool]:
     """Build the condition that a column has one of many values: on PostgreSQL one parameter, and one plan for all."""
     if not _has_arrays(session):
@@ -178,7 +203,9 @@ def _statement(
         for name, one in zip(columns, taken, strict=True)
     ]
     given = f"ROWS FROM ({', '.join(unfolded)}) AS given({', '.join(columns)})"
-    chosen = f"SELECT {', '.join((*fixed, *read))} FROM {given}"  # noqa: S608
+    # everything is named as the column it goes to, which what follows may ask for
+    named = [f"{value} AS {name}" for name, value in zip((*shared, *columns), (*fixed, *read), strict=True)]
+    chosen = f"SELECT * FROM (SELECT {', '.join(named)} FROM {given}) AS new"  # noqa: S608
     insertion = f"INSERT INTO {table.name} ({', '.join((*shared, *columns))}) {chosen} {ending}"
     if returning is None:
         return insertion

@@ -15,7 +15,7 @@ FAN_TABLES = ("fans", "orders", "redemptions")
 BRAND_TABLES = (
     *("channel_accounts", "identity_brands", "fan_aliases", "fan_tags"),
     *("order_lines", "cascades", "shares", "referrals"),
-    *("event_definitions", "events", "event_keys", "event_counts", "follows", "hot_counts"),
+    *("event_definitions", "events", "event_keys", "event_counts", "fan_activity", "follows", "hot_counts"),
     *("attributes", "fan_attributes", "fan_changes", "fan_name_parts"),
     *("consents", "consent_records", "erasures"),
     *("order_refunds", "point_rules", "point_grants", "point_counters"),

@@ -4,13 +4,14 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from authz.viewer import FanViewer
 from domain.access.rules import Node
 from domain.batches import MAX_ROWS, Problem
 from domain.errors import BadInput, Conflict, NotFound
-from domain.events import counters, definitions, follows, queries
+from domain.events import activity, counters, definitions, follows, queries
 from domain.events.definitions import NewDefinition
 from domain.events.ingest import EventOutcome, EventResult, Sender, track
 from domain.events.models import EventDefinition, FanEvent, Follow
@@ -173,6 +174,13 @@ async def follows_of(context: Context, fans: Sequence[Fan], *, first: int = 20) 
     async with context.reading() as session:
         found = await follows.follows_by_fan(session, readable, first)
     return [found.get(fan.id, []) for fan in fans]
+
+
+async def last_active_of(context: Context, fans: Sequence[Fan]) -> Sequence[datetime | None]:
+    """When their newest event was, to the minute; null where they have none."""
+    async with context.reading() as session:
+        found = await activity.last_active_by_fan(session, context.scope, [fan.id for fan in fans])
+    return [found.get(fan.id) for fan in fans]
 
 
 async def event_counts_of(

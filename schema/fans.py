@@ -78,6 +78,7 @@ class Fan(Node):
     tags = relation(tags.fan_tags_of, list[FanTag] | None, permission="tag:read", among=FAN_TAGS_AMONG)
     attributes = relation(attributes.fan_attributes_of, list[FanAttribute] | None)
     level = relation(levels.places_of, FanLevel | None)
+    last_active_at = relation(events.last_active_of, datetime | None, permission="event:read")
     activity = relation(timeline.activities_of, list[Activity] | None, permission="event:read", size=3)
     last_orders = relation(orders.last_orders_of, Orders | None, permission="order:read", each=last_orders_of_each)
     referrer = relation(

@@ -17,6 +17,7 @@ class State:
     days: dict[tuple[str, date], int]
     windows: dict[int, dict[str, int]]
     follow: tuple[bool, int, datetime | None, datetime | None, datetime | None]
+    active: datetime | None
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,8 @@ class Model:
         came, left = ([said.at for said in steps if said.name == name] for name in ("follow", "unfollow"))
         subscribed = bool(steps) and steps[0].name == "follow"
         follow = (subscribed, len(came), min(came, default=None), max(came, default=None), max(left, default=None))
-        return State(
-            [(said.at, said.name) for said in done], dict(days), {n: dict(c) for n, c in windows.items()}, follow
-        )
+        timeline = [(said.at, said.name) for said in done]
+        return State(timeline, dict(days), {n: dict(c) for n, c in windows.items()}, follow, done[0].at)
 
 
 def day_of(moment: datetime) -> date:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.events import activity
 from domain.live import service as live
 from domain.points.earning import arrivals as earning
 from domain.tenancy.models import Brand
@@ -28,7 +29,7 @@ class Arrival(NamedTuple):
 
 Listener = Callable[[AsyncSession, Brand, Sequence[Arrival]], Awaitable[None]]
 # each is called once a batch, with every event of it, and answers for a constant number of statements
-LISTENERS: tuple[Listener, ...] = (live.arrived, earning.arrived)
+LISTENERS: tuple[Listener, ...] = (activity.arrived, live.arrived, earning.arrived)
 
 
 async def announce(session: AsyncSession, brand: Brand, arrivals: Sequence[Arrival]) -> None:

@@ -1,21 +1,23 @@
 """Events, daily counts and follows of fans who become one."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.events.models import EventCount, FanEvent, Follow
+from domain.events.activity import to_the_minute
+from domain.events.models import EventCount, FanActivity, FanEvent, Follow
 from domain.persons.holdings import among
 from domain.persons.moving import FanPair, Move, PlainRows, Undoing, rows_of
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 
 events, counts, brands = table_of(FanEvent), table_of(EventCount), table_of(Brand)
+activity = table_of(FanActivity)
 Sums = Counter[tuple[str, date]]
 
 EVENTS = PlainRows(events, "received_at")
@@ -93,4 +95,76 @@ async def _replace(session: AsyncSession, sums: Mapping[int, Sums], pairs: Seque
         await session.execute(insert(counts), rows)
 
 
+class LastActivity:
+    """Keeps the later of two moments. Both come back, each with what came for its side since."""
+
+    what = "fan_activity"
+    tables = frozenset({"fan_activity"})
+
+    async def move(self, session: AsyncSession, pairs: Sequence[FanPair]) -> list[Move]:
+        rows = await rows_of(session, activity, pairs)
+        moving = [pair for pair in pairs if rows.of(pair.gone)]
+        had = {pair: (_moment(rows.of(pair.into)), _moment(rows.of(pair.gone))) for pair in moving}
+        await _keep(session, moving, {pair.into: _latest(had[pair]) for pair in moving})
+        return [Move(pair, {"into": _written(into), "gone": _written(gone)}) for pair, (into, gone) in had.items()]
+
+    async def restore(self, session: AsyncSession, undoing: Undoing) -> None:
+        pair = undoing.pair
+        if not (await rows_of(session, activity, [pair])).of(pair.into):
+            return
+        since = await _last_since(session, undoing)
+        others = [_read(move["gone"]) for move in undoing.others if move.get("gone")]
+        into, gone = ([_read(move[side]) for move in undoing.moves if move[side]] for side in ("into", "gone"))
+        latest = {
+            pair.into: _latest([*into, *others, since.get(pair.into)]),
+            pair.gone: _latest([*gone, since.get(pair.gone)]),
+        }
+        # who had no event before has none the record could tell of: what is there now stays theirs
+        await _keep(session, [pair], latest if undoing.moves else {pair.gone: latest[pair.gone]})
+
+
+async def _last_since(session: AsyncSession, undoing: Undoing) -> dict[int, datetime]:
+    """Return when the newest of the events was that came since the merge, by whom they have been given to."""
+    both = (undoing.pair.into, undoing.pair.gone)
+    came = (events.c.fan_id.in_(both), events.c.received_at >= undoing.since)
+    newest = select(events.c.fan_id, func.max(events.c.occurred_at)).where(*came).group_by(events.c.fan_id)
+    return {fan_id: to_the_minute(at) for fan_id, at in await session.execute(newest)}
+
+
+async def _keep(session: AsyncSession, pairs: Sequence[FanPair], latest: Mapping[int, datetime | None]) -> None:
+    """Make these the only moments of the fans named, and leave none to a fan who is gone and not named."""
+    named = [*latest, *(pair.gone for pair in pairs)]
+    await session.execute(delete(activity).where(among(session, activity.c.fan_id, named)))
+    places = {fan: pair for pair in pairs for fan in (pair.into, pair.gone)}
+    rows = [
+        {
+            "fan_id": fan,
+            "group_id": places[fan].group_id,
+            "brand_id": places[fan].brand_id,
+            "last_active_at": at,
+        }
+        for fan, at in latest.items()
+        if at is not None
+    ]
+    if rows:
+        await session.execute(insert(activity), rows)
+
+
+def _latest(moments: Iterable[datetime | None]) -> datetime | None:
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def _moment(rows: Sequence[Any]) -> datetime | None:
+    return rows[0].last_active_at if rows else None
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _read(moment: str) -> datetime:
+    return datetime.fromisoformat(moment)
+
+
 COUNTS = DailyCounts()
+ACTIVITY = LastActivity()

@@ -6,11 +6,12 @@ from sqlalchemy import Select, delete, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.database import dialect_insert
-from domain.events.models import EventCount, FanEvent, Follow
+from domain.events.models import EventCount, FanActivity, FanEvent, Follow
 from domain.privacy.subject import Erasing, Holding, Subject, deletes, hands_over, shows
 from domain.tables import table_of
 
 events, counts, follows = table_of(FanEvent), table_of(EventCount), table_of(Follow)
+activity = table_of(FanActivity)
 
 
 def _events(subject: Subject) -> Select[Any]:
@@ -23,6 +24,10 @@ def _counts(subject: Subject) -> Select[Any]:
 
 def _follows(subject: Subject) -> Select[Any]:
     return select(follows).where(follows.c.fan_id == subject.fan_id)
+
+
+def _activity(subject: Subject) -> Select[Any]:
+    return select(activity).where(activity.c.fan_id == subject.fan_id)
 
 
 async def _hand_over_counts(session: AsyncSession, erasing: Erasing, limit: int) -> int:
@@ -41,15 +46,17 @@ async def _hand_over_counts(session: AsyncSession, erasing: Erasing, limit: int)
 
 
 HOLDING = Holding(
-    tables=("events", "event_counts", "follows"),
+    tables=("events", "event_counts", "fan_activity", "follows"),
     sections={
         "events": shows(_events, (events.c.occurred_at, events.c.id)),
         "eventCounts": shows(_counts, (counts.c.name, counts.c.day)),
+        "lastActivity": shows(_activity, (activity.c.fan_id,)),
         "follows": shows(_follows, (follows.c.at, follows.c.id)),
     },
     erase=(
         hands_over(events, properties={}, violations=null(), scene=null()),
         _hand_over_counts,
+        deletes(activity),
         deletes(follows),
     ),
 )

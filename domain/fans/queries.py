@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import FromClause, Select, and_, select
+from sqlalchemy import Column, FromClause, Select, and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
 from domain.errors import NotFound
-from domain.fans.filters import READ, FanFilter, Found, check_size, condition
+from domain.events.models import FanActivity
+from domain.fans.filters import EVENTS, READ, FanFilter, Found, also, check_size, condition
 from domain.fans.lookups import look_up, looks_up
 from domain.fans.models import Fan
 from domain.fans.sorts import SORTS, FanSort
@@ -20,7 +21,12 @@ from domain.tables import table_of
 from domain.vault import Vault
 
 fans = table_of(Fan)
-aliases, fan_levels = table_of(FanAlias), table_of(FanLevel)
+aliases = table_of(FanAlias)
+# what some orders are read off, beside the fan: the table and its column
+BESIDE = {
+    FanSort.LEVEL_DESC: table_of(FanLevel).c.rank,
+    FanSort.LAST_ACTIVE_AT_DESC: table_of(FanActivity).c.last_active_at,
+}
 
 
 async def get_fan(session: AsyncSession, scope: Scope, fan_id: int) -> Fan:
@@ -64,9 +70,12 @@ async def list_fans(
         check_size(wanted)
     found = await look_up(session, scope, vault, wanted)
     statement = _meeting(scope, wanted, found)
-    return await paginate(
-        session, _with_rank(statement) if order is FanSort.LEVEL_DESC else statement, SORTS[order], args
-    )
+    if order is FanSort.LAST_ACTIVE_AT_DESC:
+        scope.require(EVENTS)
+        statement = statement.where(also(scope, permission=EVENTS))
+    if order in BESIDE:
+        statement = _with(statement, BESIDE[order])
+    return await paginate(session, statement, SORTS[order], args)
 
 
 def cut_fans(scope: Scope, args: PageArgs, wanted: FanFilter | None, order: FanSort) -> Window | None:
@@ -91,13 +100,11 @@ def fan_of_each(scope: Scope, row: FromClause) -> Select[Any]:
     return select_fans(scope).where(fans.c.id == row.c.fan_id).correlate(row)
 
 
-def _with_rank(statement: Select[Any]) -> Select[Any]:
+def _with(statement: Select[Any], column: Column[Any]) -> Select[Any]:
     # of the same brand and group, which says nothing new and lets the index of either be read in its order
-    same = (
-        fan_levels.c.fan_id == fans.c.id,
-        *(fan_levels.c[name] == fans.c[name] for name in ("brand_id", "group_id")),
-    )
-    return statement.add_columns(fan_levels.c.rank).outerjoin(fan_levels, and_(*same))
+    beside = column.table.c
+    same = (beside.fan_id == fans.c.id, *(beside[name] == fans.c[name] for name in ("brand_id", "group_id")))
+    return statement.add_columns(column).outerjoin(column.table, and_(*same))
 
 
 def _meeting(scope: Scope, wanted: FanFilter | None, found: Found) -> Select[Any]:

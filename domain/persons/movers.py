@@ -2,7 +2,7 @@
 
 from domain.attributes.merge import ATTRIBUTES
 from domain.consents.merge import CONSENT_RECORDS, CONSENTS
-from domain.events.merge import COUNTS, EVENTS, FOLLOWS
+from domain.events.merge import ACTIVITY, COUNTS, EVENTS, FOLLOWS
 from domain.fans.merge import FANS
 from domain.levels.merge import LEVELS, LEVELS_APART
 from domain.mall.merge import REDEMPTIONS
@@ -20,6 +20,8 @@ from domain.timeline.merge import CHANGES
 MOVERS: tuple[Mover, ...] = (
     # a redemption is locked before its account, as whoever ends one does
     REDEMPTIONS,
+    # comes back when the events have
+    ACTIVITY,
     *(ORDERS, TAGS, EVENTS, COUNTS, FOLLOWS, CHANGES, ATTRIBUTES, CONSENTS, CONSENT_RECORDS, SHARES, REFERRALS),
     GRANTS,
     # a level is taken over before the growth that decides it, and put back before it

@@ -10,13 +10,14 @@ from sqlalchemy.exc import DBAPIError
 
 from domain import bulk
 from domain.bulk import Bulk
-from domain.events.models import EventCount, FanEvent
+from domain.events.models import EventCount, FanActivity, FanEvent
 from domain.persons.models import Identity
 from domain.tables import table_of
 from tests.cast import EVERYTHING
 from tests.world import World
 
 events, counts, identities = table_of(FanEvent), table_of(EventCount), table_of(Identity)
+activity = table_of(FanActivity)
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 TEXTS = [
     "",
@@ -94,6 +95,22 @@ async def test_sums_grow_by_fan_name_and_day(world: World) -> None:
     async with world.services.database.reading(EVERYTHING) as session:
         mine = select(counts.c.day, counts.c.count).where(counts.c.name.in_(names)).order_by(counts.c.count)
         assert [tuple(row) for row in await session.execute(mine)] == [(days[0], 4), (days[1], 20)]
+
+
+async def test_values_rise_and_never_fall(world: World) -> None:
+    shared = {"group_id": world.nodes["g1"], "brand_id": world.nodes["g1/b1"]}
+    one, other = world.fans["g1/b1/d1#1"], world.fans["g1/b1/d1#2"]
+    early, middle, late = (datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2, 3))
+    found = []
+    for moments in ((middle, middle), (late, early), (early, late), (late, late)):
+        async with world.services.database.writing(EVERYTHING) as session:
+            columns: dict[str, list[Any]] = {"fan_id": [one, other], "last_active_at": list(moments)}
+            await bulk.raise_to(session, Bulk(activity, shared, columns), "last_active_at")
+        async with world.services.database.reading(EVERYTHING) as session:
+            rows = await session.execute(select(activity.c.last_active_at).order_by(activity.c.fan_id))
+            found.append(tuple(rows.scalars()))
+
+    assert found == [(middle, middle), (late, middle), (late, late), (late, late)]
 
 
 async def test_too_long_a_text_is_refused_and_equals_none_that_is_cut(world: World) -> None:

@@ -10,7 +10,7 @@ from domain import clock
 from domain.attributes.models import Attribute, FanAttribute
 from domain.consents.models import Consent, ConsentRecord
 from domain.events import follows
-from domain.events.models import EventCount, FanEvent, Follow
+from domain.events.models import EventCount, FanActivity, FanEvent, Follow
 from domain.fans.models import Fan
 from domain.orders.models import Order
 from domain.persons.claims import Claim, IdentityRef
@@ -71,6 +71,8 @@ async def fill(world: World, one: str, other: str) -> None:
         await put(world, FanEvent, {"fan_id": fan, "name": name, "occurred_at": when, **stamp})
         await put(world, EventCount, {"fan_id": fan, "name": name, "day": when.date(), "count": 1})
         await put(world, Follow, {"fan_id": fan, "kind": "FOLLOW", "at": when})
+    for fan, day in ((a, 1), (b, 2)):
+        await put(world, FanActivity, {"fan_id": fan, "last_active_at": START + timedelta(days=day)})
     for fan, purpose, granted, day in ((a, "MARKETING", True, 1), (b, "MARKETING", False, 2)):
         said = {
             "fan_id": fan,

@@ -20,6 +20,7 @@ from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
+from domain.events.activity import last_active_by_fan
 from domain.events.ingest import Sender, track
 from domain.events.models import EventCount
 from domain.events.rules import EventIdentity, EventInput
@@ -154,6 +155,7 @@ async def _state(session: AsyncSession, fan: Any) -> State:
         {(row.name, row.day): row._mapping["count"] for row in days},
         {window.days: {one.name: one.count for one in window.names} for window in windows},
         (fan.subscribed, fan.follow_count, fan.followed_at, fan.last_followed_at, fan.unfollowed_at),
+        (await last_active_by_fan(session, EVERYTHING, [fan.id])).get(fan.id),
     )
 
 

@@ -1,0 +1,48 @@
+"""When fans were last active: kept in the transaction that stores their events, and moved with them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain import bulk
+from domain.events.models import FanActivity
+from domain.fans.models import Fan
+from domain.scope import Scope
+from domain.tables import table_of
+from domain.tenancy.models import Brand
+
+if TYPE_CHECKING:
+    from domain.events.arrivals import Arrival
+
+PERMISSION = "event:read"
+activity, fans = table_of(FanActivity), table_of(Fan)
+
+
+async def arrived(session: AsyncSession, brand: Brand, arrivals: Sequence["Arrival"]) -> None:
+    """Move fans on to their newest event, those alone whom it moves: late events change nothing."""
+    newest: dict[int, datetime] = {}
+    for arrival in arrivals:
+        known = newest.get(arrival.fan_id)
+        if known is None or arrival.occurred_at > known:
+            newest[arrival.fan_id] = arrival.occurred_at
+    # in one order for all, so that two transactions wait for each other and do not deadlock
+    ids = sorted(newest)
+    moments = [to_the_minute(newest[fan_id]) for fan_id in ids]
+    shared = {"group_id": brand.group_id, "brand_id": brand.id}
+    rows = bulk.Bulk(activity, shared, {"fan_id": ids, "last_active_at": moments})
+    await bulk.raise_to(session, rows, "last_active_at")
+
+
+def to_the_minute(moment: datetime) -> datetime:
+    """Cut a moment to the minute it lies in."""
+    return moment.replace(second=0, microsecond=0)
+
+
+async def last_active_by_fan(session: AsyncSession, scope: Scope, fan_ids: Iterable[int]) -> dict[int, datetime]:
+    """Return when each fan was last active, of those whose events the caller may read and who have any."""
+    mine = (activity.c.fan_id.in_(sorted(set(fan_ids))), scope.where(PERMISSION, fans))
+    statement = select(activity.c.fan_id, activity.c.last_active_at).join(fans, fans.c.id == activity.c.fan_id)
+    return {row.fan_id: row.last_active_at for row in await session.execute(statement.where(*mine))}
