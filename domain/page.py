@@ -190,7 +190,8 @@ def _cut(statement: Select[Any], columns: Sequence[ColumnElement[Any]], frame: F
 def _gapped(statement: Select[Any], frame: Frame, key: Sequence[Any] | None) -> Select[Any]:
     """Cut a window out of rows whose first key may be missing: of those that have it, then of those that have not.
 
-    Each is a range of the same index, which one condition over both would not be.
+    Each is a range of an index, which one condition over both would not be; the second is read for what the first
+    leaves room for, and not at all where that is nothing: there may be few such rows among very many.
     """
     head, *rest = frame.order.columns
     parts: list[tuple[ColumnElement[bool], list[ColumnElement[Any]]]] = [
@@ -206,7 +207,12 @@ def _gapped(statement: Select[Any], frame: Frame, key: Sequence[Any] | None) -> 
         values = [literal(value, column.type) for value, column in zip(key[-len(columns) :], columns, strict=True)]
         beyond = after_key(columns, values, descending=frame.descending)
         arms[0] = _cut(statement.where(which, beyond), columns, frame)
-    rows = union_all(*(select(arm.subquery()) for arm in arms)).subquery()
+    first, *others = arms
+    begun = first.cte("begun")
+    room = frame.size + 1 - select(func.count()).select_from(begun).scalar_subquery()
+    # each has a limit of its own inside, which the planner knows
+    rest_of = (select(arm.subquery()).limit(room).subquery() for arm in others)
+    rows = union_all(select(begun), *(select(arm) for arm in rest_of)).subquery()
     missing = rows.c[str(head.key)].is_(None)
     order = [missing.desc() if frame.backwards else missing.asc(), *(rows.c[name] for name in frame.key_names())]
     return (

@@ -36,9 +36,11 @@ async def did(client: Client, *done: tuple[str, str]) -> None:
     assert {row["outcome"] for row in answer["trackEvents"]["results"]} == {"STORED"}
 
 
-async def order(client: Client, who: str = "B1", **page: Any) -> dict[str, Any]:
+async def order(
+    client: Client, who: str = "B1", *, page: dict[str, Any] | None = None, n: int | None = None
+) -> dict[str, Any]:
     names = {client.world.id("Fan", name): name for name in client.world.fans}
-    found = (await client.data(who, SORTED, **page))["fans"]
+    found = (await client.data(who, SORTED, **({"n": n} if page is None else page)))["fans"]
     return {**found, "names": [names[row["id"]] for row in found["nodes"]]}
 
 
@@ -65,10 +67,10 @@ async def test_pages_of_two_are_the_whole_list_forwards_and_backwards(client: Cl
     forwards, backwards = ("n", "a", "endCursor", "hasNextPage"), ("l", "b", "startCursor", "hasPreviousPage")
     for size, cursor, end, more in (forwards, backwards):
         pages: list[list[str]] = []
-        page = await order(client, **{size: 2})
+        page = await order(client, page={size: 2})
         pages.append(page["names"])
         while page["pageInfo"][more]:
-            page = await order(client, **{size: 2, cursor: page["pageInfo"][end]})
+            page = await order(client, page={size: 2, cursor: page["pageInfo"][end]})
             pages.append(page["names"])
         ordered = pages if size == "n" else pages[::-1]
         assert [name for names in ordered for name in names] == whole

@@ -28,13 +28,23 @@ UNWALLED = {"outbox", "idempotency", "group_keys"}
 # the database refuses to change them before it looks for rows
 APPEND_ONLY = {"audit_log", "point_transfers", "point_entries", "point_draws", "point_seals"}
 # what the world has none of, or has in one brand only
-EMPTY = {"channel_accounts", "fan_aliases", "event_definitions", "events", "event_keys", "event_counts", "follows"}
+EMPTY = {
+    "channel_accounts",
+    "fan_aliases",
+    "event_definitions",
+    "events",
+    "event_keys",
+    "event_counts",
+    "fan_activity",
+    "follows",
+}
 EMPTY |= {"identity_brands"}
 EMPTY |= {"consents", "consent_records", "erasures", "attributes", "fan_attributes", "fan_changes", "fan_name_parts"}
 EMPTY |= {"hot_counts", "gifts"}
 EMPTY |= {"order_refunds", "point_rules", "point_grants", "point_counters"}
 EMPTY |= {"points_programmes", "point_accounts", "point_transfers", "point_entries", "point_lots", "point_draws"}
 EMPTY |= {"point_pendings", "point_adjustments", "point_seals"}
+EMPTY |= {"levels", "level_programmes", "fan_levels"}
 NODE_TABLES = {"groups": "Group", "brands": "Brand", "dealers": "Dealer", "stores": "Store", "tags": "Tag"}
 
 
