@@ -97,8 +97,14 @@ def _folder(size: Size) -> Path:
     parts = [version.split(b".")[0], repr(size).encode()]
     here = Path(__file__).parent
     sources = [here / "fill.py", *(here / "sql").glob("*.sql"), *Path(migrations.__file__).parent.glob("versions/*.py")]
+    if size.events:
+        sources += [here.parent / "events" / "fill.py", *(here.parent / "events" / "sql").glob("*.sql")]
     parts += [source.read_bytes() for source in sorted(sources)]
-    return _cache() / f"{size.fans}-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
+    return _cache() / f"{_name(size)}-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
+
+
+def _name(size: Size) -> str:
+    return f"{size.fans}" if size.events == 0 else f"events-{size.events}-{size.fans}"
 
 
 def _cache() -> Path:
@@ -147,7 +153,7 @@ def _fill(data: Filled) -> None:
 
 
 def _forget_older(directory: Path, size: Size) -> None:
-    for other in directory.parent.glob(f"{size.fans}-*"):
+    for other in directory.parent.glob(f"{_name(size)}-*"):
         if other.is_dir() and other != directory and _running(other) is None:
             shutil.rmtree(other, ignore_errors=True)
 

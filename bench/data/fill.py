@@ -36,9 +36,10 @@ FROM pg_class WHERE relname IN ('groups', 'brands', 'dealers', 'tags', 'persons'
 
 @dataclass(frozen=True)
 class Size:
-    """How much is made; the tenants and the tags are always the same."""
+    """How much is made; the tenants and the tags are always the same. Events are made by `bench.events.fill`."""
 
     fans: int
+    events: int = 0
 
     @property
     def orders(self) -> int:
@@ -47,10 +48,10 @@ class Size:
 
 async def fill(admin_url: str, size: Size, progress: Progress) -> None:
     """Fill the empty, migrated database of the superuser's URL, on two connections at once."""
-    one, other = await _connect(admin_url), await _connect(admin_url)
+    one, other = await connect(admin_url), await connect(admin_url)
     try:
-        await one.execute(_sql("functions"))
-        await one.execute(_sql("tenancy"))
+        await one.execute(sql("functions"))
+        await one.execute(sql("tenancy"))
         indexes = [tuple(row) for row in await one.fetch(_INDEXES)]
         for name, _ in indexes:
             await one.execute(f'DROP INDEX "{name}"')
@@ -65,27 +66,29 @@ async def fill(admin_url: str, size: Size, progress: Progress) -> None:
         await other.close()
 
 
-async def _connect(admin_url: str) -> "Connection":
+async def connect(admin_url: str) -> "Connection":
+    """Connect past every wall and trigger."""
     dsn = make_url(admin_url).set(drivername="postgresql").render_as_string(hide_password=False)
     # a replica checks no foreign key and fires no trigger: the rows are made consistent
     settings = {"session_replication_role": "replica", "synchronous_commit": "off", "timezone": "UTC"}
     return await asyncpg.connect(dsn, server_settings=settings)
 
 
-def _sql(name: str) -> str:
+def sql(name: str) -> str:
+    """Return a statement of this folder."""
     return (HERE / "sql" / f"{name}.sql").read_text()
 
 
 async def _people(connection: "Connection", size: Size, progress: Progress) -> None:
     await _chunks(connection, "orders", size.orders, (size.orders, size.fans), progress)
-    await connection.execute(_sql("spent"), [state.value for state in SPENT])
+    await connection.execute(sql("spent"), [state.value for state in SPENT])
     await connection.execute("ANALYZE bench.spent")
     await _chunks(connection, "persons", size.fans, (), progress)
     await _chunks(connection, "fans", size.fans, (), progress)
 
 
 async def _chunks(connection: "Connection", name: str, total: int, more: Sequence[int], progress: Progress) -> None:
-    statement = await connection.prepare(_sql(name))
+    statement = await connection.prepare(sql(name))
     for start in range(1, total + 1, CHUNK):
         end = min(start + CHUNK - 1, total)
         await statement.fetch(start, end, *more)

@@ -1,1 +1,1 @@
-"""How fast events come in."""
+"""How fast events come in, and what was stored of them is read, at ten million."""
