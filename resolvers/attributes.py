@@ -111,7 +111,7 @@ async def set_my_attributes(context: Context, input: OwnAttributes) -> dict[str,
     async with context.transaction() as session:
         fan = await get_fan(session, context.scope, context.viewer.fan_id)
         known = await _known(context, session, input.values, "fan:read", of_fans=True)
-        await service.set_fan_attributes(session, context.viewer.principal, [fan], known, input.values)
+        await service.set_fan_attributes(session, context.viewer.principal, [fan], known, input.values, own=True)
     return {"me": fan}
 
 

@@ -57,7 +57,11 @@ async def my_consent_records(context: Context, *, page: PageArgs) -> Page[Consen
 
 
 async def set_my_consents(context: Context, input: MyConsents) -> dict[str, Any]:
-    """Agree to purposes, or take that back; it counts from this moment on."""
+    """Agree to purposes, or take that back; it counts from this moment on.
+
+    That a guardian agrees (GUARDIAN) can be taken back here; only recordConsents can say it, with its evidence.
+    """
+    service.check_not_guardian(input.choices)
     async with context.transaction() as session:
         fan = await get_fan(session, context.scope, own_fan_id(context))
         principal = context.viewer.principal

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import audit, clock
 from domain.attributes.models import Attribute, AttributeType, FanAttribute
 from domain.attributes.rules import KEY, AttributeValue, Kept, check_choices, kept
+from domain.consents.minors import check_guarded
 from domain.errors import BadInput, DomainError
 from domain.fans.models import Fan
 from domain.fans.service import lock_fans
@@ -126,15 +127,20 @@ async def set_fan_attributes(
     fans: Sequence[Fan],
     known: Mapping[int, Attribute],
     values: Sequence[AttributeValue],
+    *,
+    own: bool = False,
 ) -> None:
     """Give each fan these values, or take them away. All or nothing, and nothing where nothing differs.
 
-    `known` holds the attribute of each value. Raises BadInput naming the value at fault, AttributeOfAnotherBrand.
+    `known` holds the attribute of each value. Raises BadInput naming the value at fault, AttributeOfAnotherBrand,
+    GuardianConsentMissing.
     """
     wanted = {value.attribute_id: kept(known[value.attribute_id], value, _path(n)) for n, value in enumerate(values)}
     for place, value in enumerate(values):
         if any(fan.brand_id != known[value.attribute_id].brand_id for fan in fans):
             raise AttributeOfAnotherBrand(field=_path(place))
+    if any(wanted.values()):
+        await check_guarded(session, fans, own=own)
     # two who set the same value at once: the second waits, and sees what the first wrote
     await lock_fans(session, [fan.id for fan in fans])
     held = await _held(session, [fan.id for fan in fans], list(wanted))

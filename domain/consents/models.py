@@ -15,7 +15,7 @@ class Purpose(StrEnum):
 
     MARKETING is being written to, PROFILING is being described, tagged and scored by machine, PERSONALISATION is being
     shown other things than others, LOCATION is use of where they are, GROUP_SHARING is passing data to the group's
-    other brands.
+    other brands. GUARDIAN is said by the guardian of a child under 14: that the child may be described at all.
     """
 
     MARKETING = "MARKETING"
@@ -23,6 +23,7 @@ class Purpose(StrEnum):
     PERSONALISATION = "PERSONALISATION"
     LOCATION = "LOCATION"
     GROUP_SHARING = "GROUP_SHARING"
+    GUARDIAN = "GUARDIAN"
 
 
 _PURPOSES = ", ".join(repr(purpose.value) for purpose in Purpose)

@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
 from domain.consents.models import Consent, ConsentRecord, Purpose
-from domain.errors import Forbidden
 from domain.fans.models import Fan
 from domain.page import Page, PageArgs, Sort, paginate
 from domain.scope import Scope
@@ -18,12 +17,6 @@ READ = "consent:read"
 consents, records, fans = table_of(Consent), table_of(ConsentRecord), table_of(Fan)
 
 
-class ConsentMissing(Forbidden):
-    """The fan has not agreed to this use of their data, or does not agree any more."""
-
-    default = "The fan has not agreed to this use of their data."
-
-
 def has_consent(fan_id: ColumnElement[Any], purpose: Purpose) -> ColumnElement[bool]:
     """Build the condition that a fan, by the column of a statement that holds their id, agrees to the purpose now.
 
@@ -31,13 +24,6 @@ def has_consent(fan_id: ColumnElement[Any], purpose: Purpose) -> ColumnElement[b
     moment ago counts.
     """
     return exists().where(consents.c.fan_id == fan_id, consents.c.purpose == purpose.value, consents.c.granted)
-
-
-async def require_consent(session: AsyncSession, fan_id: int, purpose: Purpose) -> None:
-    """Raise ConsentMissing unless the fan agrees to the purpose now."""
-    asked = select(consents.c.granted).where(consents.c.fan_id == fan_id, consents.c.purpose == purpose.value)
-    if not (await session.execute(asked)).scalar():
-        raise ConsentMissing
 
 
 async def consents_by_fan(session: AsyncSession, scope: Scope, fan_ids: Iterable[int]) -> dict[int, list[Consent]]:

@@ -28,6 +28,13 @@ class ConsentChoice:
     granted: bool = said("Whether they agree.")
 
 
+def check_not_guardian(choices: Sequence[ConsentChoice]) -> None:
+    """Raise BadInput where a fan would say for themselves that their guardian agrees."""
+    for place, choice in enumerate(choices):
+        if choice.purpose is Purpose.GUARDIAN and choice.granted:
+            raise BadInput("A guardian's consent is recorded by staff.", field=("input", "choices", str(place)))
+
+
 async def record_consents(
     session: AsyncSession,
     principal: str,
@@ -93,5 +100,7 @@ def check(choices: Sequence[ConsentChoice], policy: str, evidence: str | None) -
         raise BadInput("A purpose stands twice.", field=("input", "choices"))
     if not 1 <= len(policy.strip()) <= len(policy) <= POLICY_LENGTH:
         raise BadInput(f"policy has 1 to {POLICY_LENGTH} characters.", field=("input", "policy"))
+    if evidence is None and any(choice.purpose is Purpose.GUARDIAN and choice.granted for choice in choices):
+        raise BadInput("A guardian's consent needs evidence.", field=("input", "evidence"))
     if evidence is not None and not 1 <= len(evidence.strip()) <= len(evidence) <= EVIDENCE_LENGTH:
         raise BadInput(f"evidence has 1 to {EVIDENCE_LENGTH} characters.", field=("input", "evidence"))

@@ -1,7 +1,7 @@
 """Writes of fans."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
 from domain.bulk import among, read_columns
+from domain.consents.minors import GuardianConsentMissing, is_child, unguarded
 from domain.database import dialect_insert
 from domain.errors import BadInput
 from domain.events import follows
@@ -125,6 +126,7 @@ async def _fans_of(session: AsyncSession, brand_id: int, person_ids: Iterable[in
 
 
 def _row(brand: Brand, keys: GroupVault, person_id: int, new: NewFan) -> dict[str, Any]:
+    new = _of_a_child(new) if is_child(new.birthday) else new
     created = new.created_at or clock.now()
     plain = {name: value for name, value in vars(new).items() if name in fans.c and name != "created_at"}
     return {
@@ -138,6 +140,12 @@ def _row(brand: Brand, keys: GroupVault, person_id: int, new: NewFan) -> dict[st
         "created_at": created,
         "updated_at": created,
     }
+
+
+def _of_a_child(new: NewFan) -> NewFan:
+    """Keep of a child what serves them: no guardian can have agreed to more before the brand knew them."""
+    bare = replace(new, nickname=None, avatar_url=None, gender=Gender.UNKNOWN, birthday=None, phone=None)
+    return replace(bare, province=None, city=None, district=None)
 
 
 def sealed_phone(keys: GroupVault, brand_id: int, phone: str | None) -> dict[str, bytes | None]:
@@ -175,6 +183,7 @@ async def update_profile(session: AsyncSession, vault: Vault, principal: str, fa
     if "phone" in given:
         keys = await vault.of_group(session, fan.group_id)
         columns |= sealed_phone(keys, fan.brand_id, given["phone"])
+    await _check_child(session, fan, given)
     if columns:
         await session.execute(update(fans).where(fans.c.id == fan.id).values(**columns, updated_at=clock.now()))
         # the log says what was changed and not to what: it holds no personal data
@@ -184,6 +193,13 @@ async def update_profile(session: AsyncSession, vault: Vault, principal: str, fa
             fan.group_id, fan.brand_id, fan.id, ChangeKind.PROFILE, ChangeAct.CHANGED, principal, detail=deed.detail
         )
         await record(session, [made])
+
+
+async def _check_child(session: AsyncSession, fan: Fan, given: Mapping[str, Any]) -> None:
+    """Raise GuardianConsentMissing where a child would be described; what is emptied describes nobody."""
+    birthday = given.get("birthday", fan.birthday)
+    if any(value is not None for value in given.values()) and await unguarded(session, {fan.id: birthday}):
+        raise GuardianConsentMissing(field=("input", "birthday") if given.get("birthday") else ("input",))
 
 
 def _fitting(name: str, value: Any) -> Any:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
+from domain.consents.minors import check_guarded
 from domain.database import dialect_insert
 from domain.errors import BadInput, DomainError
 from domain.fans.models import Fan
@@ -100,6 +101,7 @@ async def add_fan_tags(
     The timeline shows when a fan got a tag, and not how often it was put on again.
     """
     check_brands(fans, wanted)
+    await check_guarded(session, fans)
     now = clock.now()
     rows = [
         {

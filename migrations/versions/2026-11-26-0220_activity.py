@@ -1,4 +1,7 @@
-"""When fans were last active, to be sorted by."""
+"""When fans were last active, to be sorted by; and that guardians of children agree."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,7 +35,13 @@ GROUP BY fans.id, fans.group_id, fans.brand_id
 """
 
 
+PURPOSES = ("MARKETING", "PROFILING", "PERSONALISATION", "LOCATION", "GROUP_SHARING")
+CONSENTS = ("consents", "consent_records")
+
+
 def upgrade() -> None:
+    for table in CONSENTS:
+        _allow(table, (*PURPOSES, "GUARDIAN"))
     op.create_table(
         "fan_activity",
         sa.Column("fan_id", BIG, autoincrement=False, nullable=False),
@@ -41,22 +50,37 @@ def upgrade() -> None:
         sa.Column("last_active_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("fan_id", name=op.f("pk_fan_activity")),
     )
-    _fill()
+    with _past_the_walls():
+        op.execute(FILL.format(minute=MINUTE[op.get_bind().dialect.name]))
     op.create_index("ix_fan_activity_brand_last", "fan_activity", ["brand_id", "last_active_at", "fan_id"])
     op.create_index("ix_fan_activity_group_last", "fan_activity", ["group_id", "last_active_at", "fan_id"])
     raise_walls(WALLS)
 
 
-def _fill() -> None:
-    dialect = op.get_bind().dialect.name
-    if dialect == "postgresql":
-        # the owner is held to the walls of what it reads too
+@contextmanager
+def _past_the_walls() -> Iterator[None]:
+    """Let the owner, who is held to the walls too, read and write every row inside the block."""
+    on_postgresql = op.get_bind().dialect.name == "postgresql"
+    if on_postgresql:
         op.execute("SELECT set_config('app.everything', 'on', true)")
-    op.execute(FILL.format(minute=MINUTE[dialect]))
-    if dialect == "postgresql":
+    yield
+    if on_postgresql:
         op.execute("SELECT set_config('app.everything', '', true)")
 
 
+def _allow(table: str, purposes: Sequence[str]) -> None:
+    name, allowed = op.f(f"ck_{table}_purpose"), f"purpose IN ({', '.join(map(repr, purposes))})"
+    # SQLite changes no constraint: there the table is made again
+    with op.batch_alter_table(table) as batch:
+        batch.drop_constraint(name, type_="check")
+        batch.create_check_constraint(name, allowed)
+
+
 def downgrade() -> None:
+    with _past_the_walls():
+        for table in CONSENTS:
+            op.execute(sa.table(table, sa.column("purpose")).delete().where(sa.column("purpose") == "GUARDIAN"))
+    for table in CONSENTS:
+        _allow(table, PURPOSES)
     lower_walls(WALLS)
     op.drop_table("fan_activity")
