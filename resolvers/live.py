@@ -15,8 +15,9 @@ from domain.tenancy.models import Brand, ChannelAccount
 from domain.tenancy.queries import brands_by_id
 from resolvers import tenancy
 from resolvers.context import Context
+from resolvers.fans import own_fan_id
 
-PERMISSION = queries.PERMISSION
+PERMISSION, OWN = queries.PERMISSION, "me:read"
 MAX_NAMES = 50
 
 
@@ -54,6 +55,39 @@ class EventFeed:
         return wanted and self._scope.holds(PERMISSION, row)
 
 
+class MyEventFeed:
+    """The new events of one fan, who may be merged into another meanwhile; it ends with the fan or their token."""
+
+    def __init__(self, hub: Hub, fan_id: int) -> None:
+        self._hub = hub
+        self._fan_id = fan_id
+        self._listener: Listener | None = None
+
+    def admit(self, context: Any, rows: Sequence[Any]) -> Sequence[Any]:
+        """Return the rows of who the caller is now. Raises Forbidden where they are no fan any more."""
+        self._fan_id = own_fan_id(context)
+        context.scope.require(OWN)
+        return [row for row in rows if row.fan_id == self._fan_id]
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[Any]]:
+        self._listener = await self._hub.join(lambda row: row.fan_id == self._fan_id)
+        while True:
+            yield await self._listener.next()
+
+    async def aclose(self) -> None:
+        """Listen no more."""
+        if self._listener is not None:
+            await self._hub.leave(self._listener)
+
+
+async def my_events(context: Context) -> MyEventFeed:
+    """Bring what I do from now on, whichever channel tells it: a payment at the till, a coupon redeemed.
+
+    Each event comes when it is stored; a client that was away reads the rest from myTimeline.
+    """
+    return MyEventFeed(context.services.hub, own_fan_id(context))
+
+
 async def fan_events(context: Context, *, brand_id: BrandId | None = None, names: list[str] | None = None) -> EventFeed:
     """Bring what fans do from now on, of one brand or of all one may read, of these names (at most 50) or of all.
 
@@ -81,7 +115,10 @@ def _require_within(scope: Scope, brand: Brand | None) -> None:
 async def list_hot_items(
     context: Context, *, brand_id: BrandId, by: HotKind, minutes: int = 60, first: int = 20
 ) -> list[HotItem]:
-    """Return what a brand's events of the last minutes (at most 1,440, this one included) name most, busiest first."""
+    """Return what a brand's events of the last minutes (at most 1,440, this one included) name most, busiest first.
+
+    It is counted for the whole brand, so event:read must be held for the whole brand: to a dealer there is none.
+    """
     if not 1 <= minutes <= queries.MAX_MINUTES:
         raise BadInput(f"minutes must be between 1 and {queries.MAX_MINUTES}.", field=("minutes",))
     async with context.reading() as session:

@@ -10,7 +10,7 @@ from schema.events import EventsMutation, EventsQuery, FanEventsMutation
 from schema.fans import FanFansMutation, FanFansQuery, FansQuery
 from schema.jobs import FanJobsQuery, JobsQuery
 from schema.levels import FanLevelsQuery, LevelsMutation, LevelsQuery
-from schema.live import LiveQuery, LiveSubscription
+from schema.live import FanLiveSubscription, LiveQuery, LiveSubscription
 from schema.mall import FanMallMutation, FanMallQuery, MallMutation, MallQuery
 from schema.operations import OperationsQuery
 from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
@@ -103,6 +103,11 @@ class FanMutation(
     pass
 
 
+@strawberry.type(name="Subscription", description="What a fan may be told of as it happens, over a WebSocket.")
+class FanSubscription(FanLiveSubscription):
+    pass
+
+
 def staff_schema() -> strawberry.Schema:
     """Build the schema of `/graphql`. Raises TypeError where a root field declares no permission."""
     return check_permissions(strawberry.Schema(Query, Mutation, Subscription, config=CONFIG))
@@ -110,4 +115,4 @@ def staff_schema() -> strawberry.Schema:
 
 def fan_schema() -> strawberry.Schema:
     """Build the schema of `/fan/graphql`. Raises TypeError where a root field declares no permission."""
-    return check_permissions(strawberry.Schema(FanQuery, FanMutation, config=CONFIG))
+    return check_permissions(strawberry.Schema(FanQuery, FanMutation, FanSubscription, config=CONFIG))

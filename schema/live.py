@@ -34,6 +34,16 @@ class HotItem:
     account = relation(live.accounts_of, ChannelAccount | None)
 
 
+@strawberry.type(description="Something I did, as it was stored a moment ago.")
+class MyEvent:
+    name: str = column("What was done.")
+    occurred_at: datetime = column("When it happened.")
+    content: str | None = column("The content it was about.")
+    product: str | None = column("The product it was about.")
+    campaign: str | None = column("The campaign it belongs to.")
+    order_reference: str | None = column("The number of the order it is about.")
+
+
 @strawberry.type
 class LiveQuery:
     hot_items = query(live.list_hot_items, list[HotItem], permission="event:read")
@@ -42,3 +52,8 @@ class LiveQuery:
 @strawberry.type
 class LiveSubscription:
     fan_events = subscription(live.fan_events, FanEvent, permission="event:read")
+
+
+@strawberry.type
+class FanLiveSubscription:
+    my_events = subscription(live.my_events, MyEvent, permission="me:read")

@@ -242,6 +242,7 @@ FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.giftOffer": (f'giftOffer(id: "{ID}") {{ giftId }}', frozenset({FAN})),
     "Query.giftOffers": (f"giftOffers{FIRST}", frozenset({FAN})),
     "Query.myTimeline": (f"myTimeline{FIRST}", frozenset({FAN})),
+    "Subscription.myEvents": ("myEvents { name }", frozenset({FAN})),
     "Mutation.setMyAttributes": ("setMyAttributes(input: {values: []}) { userErrors { code } }", frozenset({FAN})),
     "Mutation.loginForDevelopment": (
         f'loginForDevelopment(input: {{brandId: "{ID}", externalId: "x"}}) {{ userErrors {{ code }} }}',
