@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, String, insert, select
+from sqlalchemy import Index, String, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, SQLModel
 
 from domain import clock
+from domain.bulk import Bulk, insert_rows
 from domain.columns import Json
 from domain.page import Page, PageArgs, Sort, paginate
 from domain.scope import Scope
@@ -47,11 +48,13 @@ class Deed:
 
 
 async def record(session: AsyncSession, principal: str, deeds: Sequence[Deed]) -> None:
-    """Write the deeds into the caller's transaction, in one statement."""
-    if deeds:
-        now = clock.now()
-        rows = [{**vars(deed), "principal": principal, "at": now} for deed in deeds]
-        await session.execute(insert(table_of(AuditEntry)), rows)
+    """Write the deeds into the caller's transaction, in one statement for each brand."""
+    now, places = clock.now(), {(deed.group_id, deed.brand_id): None for deed in deeds}
+    for group_id, brand_id in places:
+        told = [deed for deed in deeds if (deed.group_id, deed.brand_id) == (group_id, brand_id)]
+        columns = {name: [getattr(deed, name) for deed in told] for name in ("action", "subject", "detail")}
+        shared = {"group_id": group_id, "brand_id": brand_id, "principal": principal, "at": now}
+        await insert_rows(session, Bulk(table_of(AuditEntry), shared, columns))
 
 
 async def list_entries(session: AsyncSession, scope: Scope, args: PageArgs) -> Page[AuditEntry]:

@@ -10,7 +10,20 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Column, ColumnElement, Select, String, Table, any_, func, insert, literal, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    String,
+    Table,
+    any_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import NullType, TypeEngine, UserDefinedType
@@ -89,6 +102,55 @@ async def insert_new(session: AsyncSession, bulk: Bulk, key: str) -> set[Any]:
     if rows:
         await session.execute(insert(bulk.table), rows)
     return {row[key] for row in rows}
+
+
+async def write_together(session: AsyncSession, change: Bulk, bulks: Sequence[Bulk]) -> None:
+    """Add to the columns of rows that are there, known by their `id`, and insert rows: one statement on PostgreSQL.
+
+    In one statement nothing sees what another part of it wrote, but for what the database checks at its end.
+    """
+    for one in (change, *bulks):
+        check_insert(session.info["scope"], one.table, one.shared)
+    written = [one for one in (change, *bulks) if len(one)]
+    if not _has_arrays(session):
+        await _add(session, change)
+        for one in bulks:
+            if len(one):
+                await session.execute(insert(one.table), one.rows)
+        return
+    parts: list[str] = []
+    parameters: list[Any] = []
+    for one in written:
+        build = _addition if one is change else _insertion
+        parts.append(build(one.table, tuple(one.shared), tuple(one.columns), len(parameters)))
+        parameters += _parameters(one)
+    *before, last = parts
+    named = ", ".join(f"part{number} AS ({part})" for number, part in enumerate(before))
+    connection = await session.connection()
+    await connection.exec_driver_sql(f"WITH {named} {last}" if named else last, tuple(parameters))
+
+
+async def _add(session: AsyncSession, change: Bulk) -> None:
+    names = [name for name in change.columns if name != "id"]
+    statement = update(change.table).where(change.table.c.id == bindparam("of"))
+    added = {name: change.table.c[name] + bindparam(f"by_{name}") for name in names}
+    rows = [{"of": row["id"], **{f"by_{name}": row[name] for name in names}} for row in change.rows]
+    if rows and names:
+        await session.execute(statement.values(added), rows)
+
+
+async def put(session: AsyncSession, bulk: Bulk) -> None:
+    """Insert the rows; where one of their primary key exists, put them in its place."""
+    check_insert(session.info["scope"], bulk.table, bulk.shared)
+    keys = [column.name for column in bulk.table.primary_key]
+    names = [name for name in bulk.columns if name not in keys]
+    if _has_arrays(session):
+        anew = ", ".join(f"{name} = excluded.{name}" for name in names)
+        await _run(session, bulk, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {anew}")
+        return
+    insertion = dialect_insert(session, bulk.table)
+    replaced = {name: insertion.excluded[name] for name in names}
+    await session.execute(insertion.on_conflict_do_update(index_elements=keys, set_=replaced), bulk.rows)
 
 
 async def add_up(session: AsyncSession, bulk: Bulk, number: str) -> None:
@@ -175,11 +237,14 @@ def _condensed(bulk: Bulk) -> Bulk:
 async def _run(session: AsyncSession, bulk: Bulk, ending: str, returning: str | None = None) -> Sequence[Any]:
     bulk = _condensed(bulk)
     statement = _statement(bulk.table, tuple(bulk.shared), tuple(bulk.columns), ending, returning)
-    arrays = (_ENCODED[_column(bulk.table, name).way](values) for name, values in bulk.columns.items())
-    shared = (_alone(bulk.table, name, value) for name, value in bulk.shared.items())
     connection = await session.connection()
-    result = await connection.exec_driver_sql(statement, (*shared, *arrays))
+    result = await connection.exec_driver_sql(statement, tuple(_parameters(bulk)))
     return (result.scalar_one() or ()) if returning is not None else ()
+
+
+def _parameters(bulk: Bulk) -> list[Any]:
+    shared = (_alone(bulk.table, name, value) for name, value in bulk.shared.items())
+    return [*shared, *(_ENCODED[_column(bulk.table, name).way](values) for name, values in bulk.columns.items())]
 
 
 class _Sent(NamedTuple):
@@ -193,23 +258,44 @@ class _Sent(NamedTuple):
 def _statement(
     table: Table, shared: tuple[str, ...], columns: tuple[str, ...], ending: str, returning: str | None
 ) -> str:
-    """Write the statement; every name in it is a table's or a column's of ours."""
-    fixed = [_of_one(_column(table, name), number) for number, name in enumerate(shared, start=1)]
-    taken = [_column(table, name) for name in columns]
-    unfolded = [_UNFOLDED[one.way].format(n, one.kind) for n, one in enumerate(taken, start=len(shared) + 1)]
-    # what is absent is no JSON null
-    read = [
-        f"NULLIF(given.{name}, 'null')" if one.way == _JSON else f"given.{name}"
-        for name, one in zip(columns, taken, strict=True)
-    ]
-    given = f"ROWS FROM ({', '.join(unfolded)}) AS given({', '.join(columns)})"
-    # everything is named as the column it goes to, which what follows may ask for
-    named = [f"{value} AS {name}" for name, value in zip((*shared, *columns), (*fixed, *read), strict=True)]
-    chosen = f"SELECT * FROM (SELECT {', '.join(named)} FROM {given}) AS new"  # noqa: S608
-    insertion = f"INSERT INTO {table.name} ({', '.join((*shared, *columns))}) {chosen} {ending}"
+    insertion = f"{_insertion(table, shared, columns, 0)} {ending}"
     if returning is None:
         return insertion
     return f"WITH made AS ({insertion} RETURNING {returning}) SELECT array_agg({returning}) FROM made"  # noqa: S608
+
+
+@lru_cache(maxsize=64)
+def _insertion(table: Table, shared: tuple[str, ...], columns: tuple[str, ...], after: int) -> str:
+    """Write the insertion, its parameters numbered `after` others; every name in it is one of ours."""
+    fixed = [_of_one(_column(table, name), number) for number, name in enumerate(shared, start=after + 1)]
+    # what is absent is no JSON null
+    read = [
+        f"NULLIF(given.{name}, 'null')" if _column(table, name).way == _JSON else f"given.{name}" for name in columns
+    ]
+    given = _given(table, columns, after + len(shared))
+    # everything is named as the column it goes to, which what follows may ask for
+    named = [f"{value} AS {name}" for name, value in zip((*shared, *columns), (*fixed, *read), strict=True)]
+    chosen = f"SELECT * FROM (SELECT {', '.join(named)} FROM {given}) AS new"  # noqa: S608
+    return f"INSERT INTO {table.name} ({', '.join((*shared, *columns))}) {chosen}"
+
+
+@lru_cache(maxsize=64)
+def _addition(table: Table, shared: tuple[str, ...], columns: tuple[str, ...], after: int) -> str:
+    """Write the change of rows that have the `shared` values, in the same way."""
+    fixed = [
+        f"{table.name}.{name} = {_of_one(_column(table, name), number)}"
+        for number, name in enumerate(shared, start=after + 1)
+    ]
+    added = [f"{name} = {table.name}.{name} + given.{name}" for name in columns if name != "id"]
+    where = " AND ".join((f"{table.name}.id = given.id", *fixed))
+    given = _given(table, columns, after + len(shared))
+    return f"UPDATE {table.name} SET {', '.join(added)} FROM {given} WHERE {where}"  # noqa: S608
+
+
+def _given(table: Table, columns: tuple[str, ...], after: int) -> str:
+    taken = [_column(table, name) for name in columns]
+    unfolded = [_UNFOLDED[one.way].format(number, one.kind) for number, one in enumerate(taken, start=after + 1)]
+    return f"ROWS FROM ({', '.join(unfolded)}) AS given({', '.join(columns)})"
 
 
 def _of_one(sent: _Sent, number: int) -> str:

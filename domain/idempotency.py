@@ -1,20 +1,21 @@
 """One effect for each key, however often and however concurrently a caller sends it."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Index, LargeBinary, String, delete, select
+from sqlalchemy import Index, LargeBinary, String, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, SQLModel
 
 from domain import clock
+from domain.bulk import Bulk, among, insert_new
 from domain.columns import Json
-from domain.database import Database, insert_ignore
-from domain.errors import IdempotencyConflict
+from domain.database import Database
+from domain.errors import DomainError, IdempotencyConflict
 from domain.scope import system_scope
 from domain.tables import moment, ref, table_of
 
@@ -65,24 +66,85 @@ class Answer:
     wrote: bool = True
 
 
-async def run_once(
-    session: AsyncSession, once: Once, effect: Callable[[], Awaitable[Answer]]
-) -> tuple[dict[str, Any], bool]:
+Answered = tuple[dict[str, Any], bool]
+
+
+async def run_once(session: AsyncSession, once: Once, effect: Callable[[], Awaitable[Answer]]) -> Answered:
     """Run the effect, or return the answer it gave before and True.
 
     The key is written in the effect's own transaction: a refused input takes it back and does not burn it, and a
     second request in flight waits on the unique key. Raises IdempotencyConflict for another input under the key.
     """
+
+    async def only(_: Sequence[Once]) -> Sequence[Answer]:
+        return [await effect()]
+
+    (said,) = await run_each_once(session, [once], only)
+    if isinstance(said, DomainError):
+        raise said
+    return said
+
+
+async def run_each_once(
+    session: AsyncSession,
+    wanted: Sequence[Once],
+    effect: Callable[[Sequence[Once]], Awaitable[Sequence[Answer | DomainError]]],
+) -> list[Answered | DomainError]:
+    """Do for requests of one caller, group and mutation, each with its own key, what `run_once` does for one.
+
+    The effect is told those whose key is new, and answers or refuses each. A constant number of statements.
+    """
+    new = await _claim(session, wanted)
+    fresh = [once for once in wanted if once.key in new]
+    before = await _known(session, [once for once in wanted if once.key not in new])
+    found = dict(zip((once.key for once in fresh), await effect(fresh) if fresh else (), strict=True))
+    await _keep(session, wanted[0], found)
+    return [_said(once, found.get(once.key), before.get(once.key)) for once in wanted]
+
+
+async def _claim(session: AsyncSession, wanted: Sequence[Once]) -> set[str]:
+    # in one order, so that of two who claim the same keys one waits and neither for ever
+    rows = sorted(wanted, key=lambda once: once.key)
+    columns: dict[str, list[Any]] = {
+        "key": [once.key for once in rows],
+        "request_hash": [once.digest() for once in rows],
+    }
+    shared = {**_whose(wanted[0]), "group_id": wanted[0].group_id, "created_at": clock.now(), "response": None}
+    return await insert_new(session, Bulk(table_of(Idempotency), shared, columns), "key")
+
+
+async def _known(session: AsyncSession, wanted: Sequence[Once]) -> dict[str, Any]:
+    if not wanted:
+        return {}
     table = table_of(Idempotency)
-    mine = {"principal": once.principal, "mutation": once.mutation, "key": once.key}
-    row = {**mine, "group_id": once.group_id, "request_hash": once.digest(), "created_at": clock.now()}
-    same = [table.c[name] == value for name, value in mine.items()]
-    if not (await session.execute(insert_ignore(session, table, [row]).returning(table.c.key))).first():
-        known = (await session.execute(select(table.c.request_hash, table.c.response).where(*same))).one()
-        if known.request_hash != row["request_hash"]:
-            raise IdempotencyConflict(field=("input", "idempotencyKey"))
-        return known.response, True
-    answer = await effect()
-    kept = table.update().values(response=answer.response) if answer.wrote else table.delete()
-    await session.execute(kept.where(*same))
-    return answer.response, False
+    mine = [table.c[name] == value for name, value in _whose(wanted[0]).items()]
+    keys = among(session, table.c.key, [once.key for once in wanted])
+    known = select(table.c.key, table.c.request_hash, table.c.response).where(*mine, keys)
+    return {row.key: row for row in await session.execute(known)}
+
+
+async def _keep(session: AsyncSession, one: Once, found: Mapping[str, Answer | DomainError]) -> None:
+    """Write the answers; what wrote nothing, or was refused, takes its key back."""
+    table = table_of(Idempotency)
+    mine = [table.c[name] == value for name, value in _whose(one).items()]
+    kept = {key: said.response for key, said in found.items() if isinstance(said, Answer) and said.wrote}
+    if kept:
+        statement = table.update().where(*mine, table.c.key == bindparam("of")).values(response=bindparam("said"))
+        await session.execute(statement, [{"of": key, "said": response} for key, response in sorted(kept.items())])
+    free = sorted(found.keys() - kept.keys())
+    if free:
+        await session.execute(table.delete().where(*mine, among(session, table.c.key, free)))
+
+
+def _whose(once: Once) -> dict[str, str]:
+    return {"principal": once.principal, "mutation": once.mutation}
+
+
+def _said(once: Once, found: Answer | DomainError | None, before: Any) -> Answered | DomainError:
+    if isinstance(found, Answer):
+        return found.response, False
+    if found is not None:
+        return found
+    if before.request_hash != once.digest():
+        return IdempotencyConflict(field=("input", "idempotencyKey"))
+    return before.response, True

@@ -11,7 +11,9 @@ from authz.templates import Templates
 from authz.tokens import Tokens
 from authz.viewer import Viewer
 from domain.database import Database
+from domain.gather import Gathered
 from domain.live.hub import Hub
+from domain.points.earning import together
 from domain.privacy.erasing import ErasureList
 from domain.scope import Scope
 from domain.vault import Vault
@@ -37,6 +39,11 @@ class Services:
     def hub(self) -> Hub:
         """Return what reads new events for all who listen in this process."""
         return Hub(self.database)
+
+    @cached_property
+    def earning(self) -> Gathered[together.Asked, together.Answered]:
+        """Return where calls that earn wait for each other, to share a transaction."""
+        return together.gathered(self.database)
 
 
 @dataclass(frozen=True)

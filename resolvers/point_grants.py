@@ -6,23 +6,23 @@ from datetime import datetime
 from typing import Any
 
 from domain.access.rules import Node
-from domain.errors import BadInput, Forbidden, NotFound
+from domain.errors import DomainError, Forbidden, NotFound
 from domain.fans.models import Fan
 from domain.fans.queries import fans_by_any_id
-from domain.idempotency import Answer, Once, run_once
+from domain.idempotency import Answer, run_once
 from domain.ids import FanEventId, FanId
 from domain.inputs import said
 from domain.page import Page, PageArgs
-from domain.points.earning import by_call, queries, reversal
-from domain.points.earning.by_call import Call
-from domain.points.earning.models import PointGrant, PointRule
+from domain.points.earning import queries, reversal
+from domain.points.earning.models import PointGrant
 from domain.points.earning.names import REGISTER
 from domain.points.earning.reversal import Registration
-from domain.points.ledger.service import balances_by_fan
+from domain.points.earning.together import Asked, earn_each
 from domain.points.programme.queries import programme_of
 from resolvers.context import Context
+from resolvers.keys import keyed, once_of
 
-EARN, REVERSE = "points:earn", "points:reverse"
+REVERSE = "points:reverse"
 
 
 async def list_point_grants(context: Context, *, page: PageArgs, fan_id: FanId) -> Page[PointGrant]:
@@ -47,19 +47,14 @@ async def earn_points(context: Context, input: Earning) -> dict[str, Any]:
 
     What is also sent as an event earns by that, so that the same deed is either called or sent.
     """
-    async with context.transaction(dry_run=input.dry_run) as session:
-        fan, rule = await _fan_and_rule(context, session, input)
-        programme = await programme_of(session, fan.brand_id)
-
-        async def effect() -> Answer:
-            call = Call(rule, input.occurred_at, input.idempotency_key)
-            made = await by_call.earn_by_call(session, context.viewer.principal, programme, fan, call)
-            balances = (await balances_by_fan(session, [fan.id]))[fan.id]
-            return Answer({"grant": made, "balance": balances.active, "growth": balances.growth})
-
-        answer, replayed = await run_once(session, once_of(context, fan.group_id, "earnPoints", input), effect)
-        found = await queries.grants_by_id(session, context.scope, [answer["grant"]], EARN)
-    return answer | {"grant": found.get(answer["grant"]), "replayed": replayed}
+    key, request = keyed(input)
+    asked = Asked(context.scope, input.fan_id, input.code, input.occurred_at, key, request)
+    if not input.dry_run:
+        return await context.services.earning.do(asked)
+    (said,) = await earn_each(context.services.database, [asked], dry_run=True)
+    if isinstance(said, DomainError):
+        raise said
+    return said
 
 
 @dataclass(frozen=True)
@@ -94,23 +89,6 @@ async def reverse_registration(context: Context, input: Reversal) -> dict[str, A
         found = await queries.grants_by_id(session, context.scope, answer["grant_ids"], REVERSE)
     shown = [found[one] for one in answer.pop("grant_ids") if one in found]
     return answer | {"grants": shown, "replayed": replayed}
-
-
-def once_of(context: Context, group_id: int, mutation: str, input: Any) -> Once:
-    """Return what an input with a key is known by. Raises BadInput for a key that is none."""
-    key = input.idempotency_key
-    if not 1 <= len(key.strip()) <= len(key) <= 128:
-        raise BadInput("idempotencyKey has 1 to 128 characters.", field=("input", "idempotencyKey"))
-    request = {**asdict(input), "idempotency_key": None, "dry_run": None}
-    return Once(context.viewer.principal, group_id, mutation, key, request)
-
-
-async def _fan_and_rule(context: Context, session: Any, input: Earning) -> tuple[Fan, PointRule]:
-    fan = await fan_of(context, session, input.fan_id, EARN)
-    rules = await queries.rules_by_code(session, context.scope, fan.brand_id, [input.code])
-    if not rules:
-        raise NotFound("The fan's brand has no such rule.", field=("input", "code"))
-    return fan, rules[0]
 
 
 async def fan_of(context: Context, session: Any, fan_id: int, permission: str) -> Fan:

@@ -1,6 +1,7 @@
 """What a service says a fan earned, by a rule it names: granted at once, once for each key of the caller."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -9,10 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
+from domain.bulk import among
 from domain.errors import BadInput, DomainError, IdempotencyConflict, NotFound
 from domain.events.rules import CLOCK_SKEW
-from domain.fans.models import Fan
-from domain.points.earning.granting import Earning, current_fans, grant, grants
+from domain.points.earning.granting import Earning, Granted, current_fans, grant, grants
 from domain.points.earning.models import Beneficiary, PointRule
 from domain.points.earning.names import ORDER_EVENTS
 from domain.points.earning.rules import in_force, wanted
@@ -27,40 +28,66 @@ class PointRuleNotInForce(DomainError):
 
 @dataclass(frozen=True)
 class Call:
-    """That a fan did what a rule is about, and the caller's own key of it."""
+    """That a fan of the brand did what a rule is about, and the caller's own key of it."""
 
     rule: PointRule
-    at: datetime | None
+    fan_id: int
+    at: datetime
     key: str
 
 
-async def earn_by_call(session: AsyncSession, principal: str, programme: Programme, fan: Fan, call: Call) -> int:
-    """Grant what the rule gives, as far as its caps go, and return the id of the grant.
+async def earn_by_calls(
+    session: AsyncSession, principal: str, programme: Programme, calls: Sequence[Call]
+) -> list[int | DomainError]:
+    """Grant what the rules give, as far as caps go, and return for each call the id of its grant or what refuses it.
 
-    A key that was used before, however long ago, is answered with the grant it made. Raises BadInput,
-    PointRuleNotInForce and, where that grant was another, IdempotencyConflict.
+    The calls are one caller's, each with its own key. A key that was used before, however long ago, is answered with
+    the grant it made. A refusal is BadInput, NotFound, PointRuleNotInForce or, where that grant was another,
+    IdempotencyConflict. A constant number of statements.
     """
-    at = call.at or clock.now()
-    _check(call.rule, at)
-    source = source_of(principal, call.key)
-    there = await current_fans(session, programme.brand_id, [fan.id])
-    if fan.id not in there:
-        raise NotFound("No such fan.", field=("input", "fanId"))
-    locked = await lock_of_fans(session, programme, [there[fan.id]])
-    fan_id = locked[there[fan.id]].fan_id
-    known = await _known(session, programme, source)
-    if known is not None:
-        if (known.rule_id, known.fan_id) != (call.rule.id, fan_id):
-            raise IdempotencyConflict(field=("input", "idempotencyKey"))
-        return int(known.id)
-    one = Earning(call.rule, fan_id, source, at, wanted(call.rule), f"PointRule:{call.rule.id}")
-    (given,) = await grant(session, programme, [one], actor=principal, request_key=call.key)
-    detail = {"rule": call.rule.id, **given.verdict.granted._asdict()}
-    deed = audit.Deed(programme.group_id, programme.brand_id, "points:earn", f"Fan:{fan_id}", detail)
-    await audit.record(session, principal, [deed])
-    made = await _known(session, programme, source)
-    assert made is not None
-    return int(made.id)
+    refused = {call.key: refusal for call in calls if (refusal := _refusal(call)) is not None}
+    there = await current_fans(session, programme.brand_id, {one.fan_id for one in calls if one.key not in refused})
+    gone = {one.key: NotFound("No such fan.", field=("input", "fanId")) for one in calls if one.fan_id not in there}
+    refused = gone | refused
+    wanted = [replace(one, fan_id=there[one.fan_id]) for one in calls if one.key not in refused]
+    made = await _granted(session, principal, programme, wanted) if wanted else {}
+    return [refused[one.key] if one.key in refused else made[one.key] for one in calls]
+
+
+async def _granted(
+    session: AsyncSession, principal: str, programme: Programme, calls: Sequence[Call]
+) -> dict[str, int | DomainError]:
+    """Return, by the calls' keys, the grant each made now or before. The fans are kept there."""
+    locked = await lock_of_fans(session, programme, {one.fan_id for one in calls})
+    before = await _known(session, programme, principal, calls)
+    fresh = [one for one in calls if one.key not in before]
+    given = await grant(session, programme, [_earning(principal, one) for one in fresh], actor=principal, locked=locked)
+    await audit.record(session, principal, [_deed(programme, one) for one in given])
+    now = await _known(session, programme, principal, fresh) if fresh else {}
+    return {one.key: _id(now[one.key]) for one in fresh} | {
+        one.key: _same(one, before[one.key]) for one in calls if one.key in before
+    }
+
+
+def _same(call: Call, row: Any) -> int | DomainError:
+    if (row.rule_id, row.fan_id) != (call.rule.id, call.fan_id):
+        return IdempotencyConflict(field=("input", "idempotencyKey"))
+    return _id(row)
+
+
+def _id(row: Any) -> int:
+    return int(row.id)
+
+
+def _earning(principal: str, call: Call) -> Earning:
+    reference = f"PointRule:{call.rule.id}"
+    what = (call.rule, call.fan_id, source_of(principal, call.key), call.at, wanted(call.rule), reference)
+    return Earning(*what, request_key=call.key)
+
+
+def _deed(programme: Programme, given: Granted) -> audit.Deed:
+    detail = {"rule": given.earning.rule.id, **given.verdict.granted._asdict()}
+    return audit.Deed(programme.group_id, programme.brand_id, "points:earn", f"Fan:{given.fan_id}", detail)
 
 
 def source_of(principal: str, key: str) -> str:
@@ -69,17 +96,19 @@ def source_of(principal: str, key: str) -> str:
     return f"call:{blake2b(owner, digest_size=16).hexdigest()}"
 
 
-def _check(rule: PointRule, at: datetime) -> None:
-    if rule.event in ORDER_EVENTS:
-        raise BadInput("What this rule gives is read off the orders.", field=("input", "code"))
-    if rule.beneficiary != Beneficiary.FAN:
-        raise BadInput("What this rule gives is for two, and comes by the event.", field=("input", "code"))
-    if at > clock.now() + CLOCK_SKEW:
-        raise BadInput("occurredAt lies in the future.", field=("input", "occurredAt"))
-    if not in_force(rule, at):
-        raise PointRuleNotInForce(field=("input", "code"))
+def _refusal(call: Call) -> DomainError | None:
+    if call.rule.event in ORDER_EVENTS:
+        return BadInput("What this rule gives is read off the orders.", field=("input", "code"))
+    if call.rule.beneficiary != Beneficiary.FAN:
+        return BadInput("What this rule gives is for two, and comes by the event.", field=("input", "code"))
+    if call.at > clock.now() + CLOCK_SKEW:
+        return BadInput("occurredAt lies in the future.", field=("input", "occurredAt"))
+    return None if in_force(call.rule, call.at) else PointRuleNotInForce(field=("input", "code"))
 
 
-async def _known(session: AsyncSession, programme: Programme, source: str) -> Any:
-    mine = (grants.c.brand_id == programme.brand_id, grants.c.source == source)
-    return (await session.execute(select(grants.c.id, grants.c.rule_id, grants.c.fan_id).where(*mine))).one_or_none()
+async def _known(session: AsyncSession, programme: Programme, principal: str, calls: Sequence[Call]) -> dict[str, Any]:
+    """Return, by the calls' keys, the grants they made."""
+    keys = {source_of(principal, one.key): one.key for one in calls}
+    mine = (grants.c.brand_id == programme.brand_id, among(session, grants.c.source, list(keys)))
+    columns = (grants.c.source, grants.c.id, grants.c.rule_id, grants.c.fan_id)
+    return {keys[row.source]: row for row in await session.execute(select(*columns).where(*mine))}

@@ -9,13 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
-from domain.bulk import Bulk, among, insert_rows
-from domain.database import dialect_insert
+from domain.bulk import Bulk, among, insert_rows, put
 from domain.fans.models import Fan
 from domain.persons.models import FanAlias
 from domain.points.earning.models import PointCounter, PointGrant
 from domain.points.earning.rules import UNUSED, Amounts, Key, Used, Verdict, available_at, day_of, judge, keys_of
-from domain.points.ledger.accounts import lock_of_fans
+from domain.points.ledger.accounts import Account, lock_of_fans
 from domain.points.ledger.rules import Earn
 from domain.points.ledger.service import earn
 from domain.points.programme.rules import Programme
@@ -40,6 +39,7 @@ class Earning:
     referral_id: int | None = None
     units: int | None = None
     per_unit: int | None = None
+    request_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,19 @@ async def grant(
     earnings: Iterable[Earning],
     *,
     actor: str,
-    request_key: str | None = None,
+    locked: Mapping[int, Account] | None = None,
 ) -> list[Granted]:
     """Grant what was not granted yet and return it; of two that name one source the earlier counts.
 
     The fans are the brand's, as `current_fans` keeps them. A constant number of statements whatever the size. What caps
-    leave nothing of is kept too, so that it can be explained and is never looked at again.
+    leave nothing of is kept too, so that it can be explained and is never looked at again. `locked` are the fans'
+    accounts, where the caller has them from `lock_of_fans`.
     """
     wanted = {one.source: one for one in sorted(earnings, key=_order, reverse=True)}
     if not wanted:
         return []
-    locked = await lock_of_fans(session, programme, {one.fan_id for one in wanted.values()})
+    if locked is None:
+        locked = await lock_of_fans(session, programme, {one.fan_id for one in wanted.values()})
     known = await _known(session, programme, list(wanted))
     fresh = sorted((one for source, one in wanted.items() if source not in known), key=_order)
     if not fresh:
@@ -80,7 +82,7 @@ async def grant(
     await insert_rows(session, Bulk(grants, {**_place(programme), "created_at": now}, _columns(rows)))
     await _count(session, programme, given, usage)
     posted = [_posted(one) for one in given if one.verdict.granted]
-    await earn(session, programme, posted, actor=actor, request_key=request_key)
+    await earn(session, programme, posted, actor=actor, locked={one.fan_id: one for one in locked.values()})
     return given
 
 
@@ -180,13 +182,8 @@ async def _count(
     touched = {key for one in given if one.verdict.granted for key in _keys(programme, one.earning, one.fan_id)}
     if not touched:
         return
-    rows = [
-        {**_place(programme), **key._asdict(), "period": key.period.value, **usage[key]._asdict()}
-        for key in sorted(touched)
-    ]
-    insertion = dialect_insert(session, counters)
-    anew = {name: insertion.excluded[name] for name in Used._fields}
-    await session.execute(insertion.on_conflict_do_update(index_elements=list(Key._fields), set_=anew), rows)
+    rows = [{**key._asdict(), "period": key.period.value, **usage[key]._asdict()} for key in sorted(touched)]
+    await put(session, Bulk(counters, _place(programme), _columns(rows)))
 
 
 def _posted(given: Granted) -> Earn:
@@ -201,4 +198,5 @@ def _posted(given: Granted) -> Earn:
         given.available_at,
         one.rule.id,
         one.reference,
+        one.request_key,
     )

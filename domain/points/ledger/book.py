@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
-from domain.bulk import Bulk, among, insert_rows
+from domain.bulk import Bulk, among, write_together
 from domain.points.ledger.accounts import Account, accounts, reserve
 from domain.points.ledger.models import (
     EntryKind,
@@ -114,11 +114,11 @@ class Book:
             return []
         for draft, id_ in zip(self.drafts, await reserve(session, transfers, len(self.drafts)), strict=True):
             draft.id = id_
-        await _change_accounts(session, self._changed())
-        if any(draft.changes for draft in self.drafts):
-            await insert_rows(session, _entries(self.drafts))
-        await insert_rows(session, _transfers(self.drafts, self.now))
-        await self._write_lots(session)
+        made = [(draft, lot) for draft in self.drafts for lot in draft.lots]
+        # the entries come before their transfers, which close them on SQLite
+        rows = [_entries(self.drafts), _transfers(self.drafts, self.now), *([_lots(made)] if made else [])]
+        await write_together(session, _changes(self._changed()), rows)
+        await self._write_draws(session)
         await self._write_pendings(session)
         risen = [draft.account for draft in self.drafts if EntryKind.GROWTH in draft.changes]
         await growth_changed(session, {account.fan_id: account.brand_id for account in risen})
@@ -128,10 +128,7 @@ class Book:
         by_id = {draft.account.id: draft.account for draft in self.drafts}
         return [by_id[id_] for id_ in sorted(by_id)]
 
-    async def _write_lots(self, session: AsyncSession) -> None:
-        made = [(draft, lot) for draft in self.drafts for lot in draft.lots]
-        if made:
-            await insert_rows(session, _lots(made))
+    async def _write_draws(self, session: AsyncSession) -> None:
         drawn = [(draft, lot_id, points) for draft in self.drafts for lot_id, points in draft.draws.items()]
         if drawn:
             await _take(session, drawn)
@@ -203,23 +200,15 @@ def _for_the_fan(kind: TransferKind, changes: Mapping[EntryKind, int]) -> tuple[
     )
 
 
-async def _change_accounts(session: AsyncSession, changed: Sequence[Account]) -> None:
-    """Change the balances by what was posted; the database refuses one below zero."""
-    columns = sorted({column for account in changed for column in account.changed})
-    if not columns:
-        return
-    statement = (
-        update(accounts)
-        .where(accounts.c.id == bindparam("of"))
-        .values({column: accounts.c[column] + bindparam(f"by_{column}") for column in columns})
-    )
-    rows = [
-        {"of": account.id, **{f"by_{column}": account.changed.get(column, 0) for column in columns}}
-        for account in changed
-    ]
-    await session.execute(statement, rows)
+def _changes(changed: Sequence[Account]) -> Bulk:
+    """Say by how much the balances change; the database refuses one below zero."""
+    names = sorted({name for account in changed for name in account.changed})
+    columns = {name: [account.changed.get(name, 0) for account in changed] for name in names}
+    ids = [account.id for account in changed] if names else []
     for account in changed:
         account.changed.clear()
+    place = {"group_id": changed[0].group_id, "brand_id": changed[0].brand_id}
+    return Bulk(accounts, place, {"id": ids, **columns})
 
 
 async def _take(session: AsyncSession, drawn: Sequence[tuple[Draft, int, int]]) -> None:
@@ -239,12 +228,9 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _entries(drafts: Sequence[Draft]) -> Bulk:
-    rows = [
-        {"transfer_id": draft.id, "kind": kind.value, "amount": amount}
-        for draft in drafts
-        for kind, amount in draft.changes.items()
-    ]
-    return Bulk(entries, _place(drafts[0]), _columns(rows))
+    rows = [(draft.id, kind.value, amount) for draft in drafts for kind, amount in draft.changes.items()]
+    columns = dict(zip(("transfer_id", "kind", "amount"), zip(*rows, strict=True), strict=False))
+    return Bulk(entries, _place(drafts[0]), columns or {"transfer_id": ()})
 
 
 def _transfers(drafts: Sequence[Draft], now: datetime) -> Bulk:

@@ -22,19 +22,21 @@ async def earn(
     earns: Sequence[Earn],
     *,
     actor: str,
-    request_key: str | None = None,
+    locked: Mapping[int, Account] | None = None,
 ) -> list[Posted]:
     """Give fans points and growth, and say for each what was posted, in the order they were named.
 
     A source that was posted before is answered as it was then, `replayed`; with other amounts or for another fan it
-    raises SourceConflict. What is earned settles a debt first. Raises BadInput, NotFound and PointsLimit.
+    raises SourceConflict. What is earned settles a debt first. `locked` are the fans' accounts, where the caller has
+    them from `lock_of_fans`. Raises BadInput, NotFound and PointsLimit.
     """
     for one in earns:
         check_amount(one.points, one.growth)
         check_texts(one.source, one.reason, one.reference)
     if not earns:
         return []
-    locked = await lock_of_fans(session, programme, [one.fan_id for one in earns])
+    if locked is None:
+        locked = await lock_of_fans(session, programme, [one.fan_id for one in earns])
     before = await known(session, programme.brand_id, [one.source for one in earns])
     await _check_replays(session, earns, locked, before)
     book, drafts = Book(), dict[str, Draft]()
@@ -42,7 +44,7 @@ async def earn(
         if one.source in drafts:
             _check_same(one, drafts[one.source].account is locked[one.fan_id], drafts[one.source])
         elif one.source not in before:
-            why = Why(one.reason, actor, one.reference, request_key, one.rule_id, one.at)
+            why = Why(one.reason, actor, one.reference, one.request_key, one.rule_id, one.at)
             drafts[one.source] = _post(book, programme, locked[one.fan_id], one, why)
     await book.write(session)
     return _answers(earns, locked, before, drafts)

@@ -52,6 +52,7 @@ class Earn:
     available_at: datetime | None = None
     rule_id: int | None = None
     reference: str | None = None
+    request_key: str | None = None
 
 
 @dataclass(frozen=True)

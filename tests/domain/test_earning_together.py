@@ -1,0 +1,190 @@
+"""Calls that earn and come at the same time share a transaction; each is answered as if it had come alone."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from domain.audit import AuditEntry
+from domain.errors import DomainError, IdempotencyConflict, NotFound
+from domain.gather import Gathered
+from domain.points.earning import together
+from domain.points.earning.by_call import PointRuleNotInForce
+from domain.points.earning.together import Answered, Asked, gathered
+from domain.points.ledger.accounts import accounts
+from domain.points.ledger.models import MAX_POINTS
+from domain.points.ledger.rules import PointsLimit
+from domain.scope import Scope
+from domain.tables import table_of
+from tests.cast import EVERYTHING, changed, scope_of, snapshot
+from tests.earning import counted, granted, has, rule, sound
+from tests.statements import statements_of
+from tests.world import Client, World
+
+FAN, OTHER, THIRD = "g1/b1/d1#1", "g1/b1/d1#2", "g1/b1/d11#1"
+NOON = datetime(2026, 5, 1, 4, tzinfo=UTC)
+Lane = Gathered[Asked, Answered]
+
+
+def asked(world: World, scope: Scope, key: str, fan: str = FAN, code: str = "post", at: datetime = NOON) -> Asked:
+    return Asked(scope, world.fans[fan], code, at, key, {"fan": fan, "code": code, "at": str(at)})
+
+
+async def all_at_once(lane: Lane, wanted: list[Asked]) -> list[Any]:
+    """Ask while a first call is under way, so that all of them wait for the same transaction."""
+    return await asyncio.gather(*(lane.do(one) for one in wanted), return_exceptions=True)
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect how many calls each transaction was for, with one lane."""
+    sizes: list[int] = []
+    earn_each = together.earn_each
+
+    async def noted(database: Any, some: Any, **more: Any) -> Any:
+        sizes.append(len(some))
+        return await earn_each(database, some, **more)
+
+    monkeypatch.setattr(together, "earn_each", noted)
+    monkeypatch.setattr(together, "LANES", 1)
+    return sizes
+
+
+async def test_those_who_wait_share_a_transaction_and_its_statements(client: Client, batches: list[int]) -> None:
+    world, lane = client.world, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=2, growth=3)
+    scope, fans = await scope_of(world, "SERVICE"), (FAN, OTHER, THIRD)
+    await all_at_once(lane, [asked(world, scope, f"first-{fan}", fan) for fan in fans])
+    counts = []
+    for size in (3, 30):
+        batches.clear()
+        with statements_of(world.services.database) as statements:
+            some = [asked(world, scope, f"{size}-{n}", fans[n % 3]) for n in range(size)]
+            answers = await all_at_once(lane, some)
+        counts.append(len(statements))
+        assert batches in ([size], [1, size - 1])
+        assert len({answer["grant"].id for answer in answers}) == size
+
+    assert counts[0] == counts[1]
+    assert (await has(world, world.fans[FAN])).spendable == 2 * (1 + 1 + 10)
+    async with world.services.database.reading(EVERYTHING) as session:
+        log = table_of(AuditEntry)
+        deeds = (await session.execute(select(log.c.principal).where(log.c.action == "points:earn"))).scalars().all()
+    assert deeds == [scope.principal] * 36
+    await sound(world)
+
+
+async def test_what_is_refused_among_many_is_refused_alone_and_burns_no_key(client: Client, batches: list[int]) -> None:
+    world, lane = client.world, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=2)
+    await rule(client, "later", "post", points=2, startsAt="2026-06-01T00:00:00Z")
+    scope = await scope_of(world, "SERVICE")
+    wanted = [
+        asked(world, scope, "a"),
+        asked(world, scope, "b", code="later"),
+        asked(world, scope, "c", code="nothing"),
+        Asked(scope, 999_999_999, "post", NOON, "d", {}),
+        asked(world, scope, "e"),
+    ]
+
+    said = await all_at_once(lane, wanted)
+
+    assert max(batches) >= 4
+    assert [type(one) for one in said[1:4]] == [PointRuleNotInForce, NotFound, NotFound]
+    assert [one.field for one in said[1:4]] == [("input", "code"), ("input", "code"), ("input", "fanId")]
+    assert [said[0]["replayed"], said[4]["replayed"]] == [False, False]
+    assert (await lane.do(asked(world, scope, "b")))["grant"].granted_points == 2
+    assert (await has(world, world.fans[FAN])).spendable == 6
+
+
+async def test_what_breaks_a_transaction_is_done_again_without_it(client: Client, batches: list[int]) -> None:
+    world, lane = client.world, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=2)
+    scope = await scope_of(world, "SERVICE")
+    await lane.do(asked(world, scope, "first", OTHER))
+    full = accounts.c.fan_id == world.fans[OTHER]
+    async with world.services.database.writing(EVERYTHING) as session:
+        await session.execute(update(accounts).where(full).values(spendable=MAX_POINTS))
+
+    names = [FAN, THIRD, OTHER, FAN, THIRD]
+    said = await all_at_once(lane, [asked(world, scope, f"k{n}", name) for n, name in enumerate(names)])
+
+    assert max(batches) >= 4
+    assert [isinstance(one, PointsLimit) for one in said] == [False, False, True, False, False]
+    assert [(await has(world, world.fans[name])).spendable for name in (FAN, THIRD)] == [4, 4]
+    assert len(await granted(world, world.fans[OTHER])) == 1
+
+
+async def test_a_key_that_comes_twice_at_once_earns_once(client: Client, batches: list[int]) -> None:
+    world, lane = client.world, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=2)
+    scope = await scope_of(world, "SERVICE")
+    same, other = [asked(world, scope, "k") for _ in range(5)], asked(world, scope, "k", OTHER)
+
+    said = await all_at_once(lane, [*same, other, asked(world, scope, "more")])
+
+    assert [one["replayed"] for one in said[:5]] == [False, True, True, True, True]
+    assert len({one["grant"].id for one in said[:5]}) == 1
+    assert isinstance(said[5], IdempotencyConflict)
+    assert (await has(world, world.fans[FAN])).spendable == 4
+    assert (await has(world, world.fans[OTHER])).spendable == 0
+    before = await snapshot(world)
+    again = await all_at_once(lane, same)
+    assert [one["replayed"] for one in again] == [True] * 5
+    assert changed(before, await snapshot(world)) == set()
+
+
+async def test_twenty_in_one_transaction_use_up_a_cap_exactly(client: Client, batches: list[int]) -> None:
+    world, lane = client.world, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=3, growth=1, dailyPointsCap=10)
+    scope = await scope_of(world, "SERVICE")
+
+    said = await all_at_once(lane, [asked(world, scope, f"k{n}") for n in range(20)])
+
+    assert sorted(one["grant"].granted_points for one in said) == [0] * 16 + [1, 3, 3, 3]
+    assert [cut["cap"] for one in said for cut in one["grant"].cuts or ()] == ["DAILY_POINTS"] * 17
+    assert max(batches) >= 19
+    assert {(row.period, row.times, row.points, row.growth) for row in await counted(world)} == {
+        (period, 20, 10, 20) for period in ("DAY", "MONTH", "EVER")
+    }
+    await sound(world)
+
+
+async def test_each_callers_rights_hold_among_others_calls(client: Client, batches: list[int]) -> None:
+    world, lane = client.world, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=2)
+    await rule(client, "post", "post", brand="g1/b2", points=5)
+    every, one, another = [await scope_of(world, who) for who in ("HQ1", "B1", "B2")]
+    of_b2 = next(name for name in world.fans if name.startswith("g1/b2/"))
+    wanted = [
+        asked(world, every, "k", FAN),
+        asked(world, every, "l", of_b2),
+        asked(world, one, "k", FAN),
+        asked(world, one, "l", of_b2),
+        asked(world, another, "k", FAN),
+        asked(world, another, "l", of_b2),
+    ]
+
+    said = await all_at_once(lane, wanted)
+
+    refused = [isinstance(answer, DomainError) for answer in said]
+    assert refused == [False, False, False, True, True, False]
+    assert (await has(world, world.fans[FAN])).spendable == 4
+    assert (await has(world, world.fans[of_b2])).spendable == 10
+    await sound(world)
+    await sound(world, "g1/b2")
+
+
+async def test_whoever_is_answered_finds_it_written(client: Client) -> None:
+    world, lane = client.world, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=2)
+    scope = await scope_of(world, "SERVICE")
+
+    async def one(n: int) -> None:
+        answer = await lane.do(asked(world, scope, f"k{n}"))
+        assert answer["grant"].id in {row.id for row in await granted(world)}
+
+    await asyncio.gather(*(one(n) for n in range(12)))
+    assert (await has(world, world.fans[FAN])).spendable == 24
