@@ -29,7 +29,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install dev test test-services check lint types imports lock-check sdl-check migrations-check fmt sdl lock bench bench-events clean
+.PHONY: help demo install dev test test-services check lint types imports lock-check sdl-check migrations-check fmt sdl lock bench bench-events bench-points clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -114,6 +114,9 @@ bench: dev ## run the benchmarks (bench/README.md says what they measure; WRITE=
 
 bench-events: dev ## measure how fast events come in
 	$(BIN)/python -m bench.events
+
+bench-points: dev ## measure how fast points are earned beside pgbench, over two checkpoints (WRITE=1 keeps it)
+	$(BIN)/python -m bench.points $(if $(WRITE),--write)
 
 clean: ## remove environments, caches and reports; data stays
 	rm -rf $(VENV) .lock build bench/peers/node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov

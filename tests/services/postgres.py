@@ -10,10 +10,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import asyncpg
 from sqlalchemy.engine import URL, make_url
@@ -110,15 +111,15 @@ def available() -> str | None:
 
 
 @contextmanager
-def running(*, durable: bool = False) -> Iterator[Cluster]:
-    """Run a cluster for the length of the block. Raises RuntimeError when it cannot start."""
+def running(*, durable: bool = False, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Cluster]:
+    """Run a cluster for the length of the block, with settings of its own. Raises RuntimeError when it cannot start."""
     password = secrets.token_urlsafe(24)
     with scratch.folder("postgres", on_disk=durable) as directory:
         if os.geteuid() == 0:
             # the server refuses to run as root
             shutil.chown(directory, account().pw_uid, account().pw_gid)
         initialise(directory, password)
-        process, port = launch(directory, password, {} if durable else NOT_DURABLE)
+        process, port = launch(directory, password, {**({} if durable else NOT_DURABLE), **settings})
         try:
             cluster = Cluster(admin_url(password, port))
             asyncio.run(cluster.create_roles())

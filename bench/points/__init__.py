@@ -1,0 +1,1 @@
+"""How fast points are earned and spent, beside the database alone."""
