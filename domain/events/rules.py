@@ -77,7 +77,11 @@ class EventContent:
     """What happened, without who did it."""
 
     name: str = said("What was done: a name that is built in, or one the brand has defined.")
-    occurred_at: datetime | None = said("When; without it, when it is received.", None)
+    occurred_at: datetime | None = said(
+        "When; without it, when it is received. More than 5 minutes in the future is put back to when it is received, "
+        "and marked as clamped; late events count where they belong, and those before the year 2000 are refused.",
+        None,
+    )
     event_id: str | None = said(
         "Your own id of it, at most 128 characters: sent again, it counts once. All servers of a brand share one space "
         "of ids, so begin yours with the name of the system; a fan's are their own.",
