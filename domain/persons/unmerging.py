@@ -144,11 +144,14 @@ async def _bring_back(session: AsyncSession, merge: Any) -> None:
 async def _part(session: AsyncSession, merge: Any, notes: Sequence[Any], later: Side) -> None:
     """Give the person who comes back their identities, fans and old ids, and what came since where they get that."""
     own = [note.before for note in notes if note.what == "persons"]
+    # they took the others in, so they were there before, whatever the clocks of two servers say
+    into = {note.into_fan_id for note in notes}
     for table in (fans, identities, aliases):
         key = next(iter(table.primary_key.columns))
         ids = [one for before in own for one in before.get(table.name, ())]
         if later is Side.ABSORBED and table is not aliases:
-            ids += await _since(session, merge, table, key)
+            since = await _since(session, merge, table, key)
+            ids += [one for one in since if table is not fans or one not in into]
         for piece in pieces(ids):
             mine = (table.c.person_id == merge.survivor_person_id, among(session, key, piece))
             await session.execute(update(table).where(*mine).values(person_id=merge.absorbed_person_id))

@@ -273,6 +273,16 @@ async def resolved(world: World, *claims: Claim) -> list[int | None]:
         return await resolve(session, keys, claims, principal="test")
 
 
+async def test_a_fan_whose_clock_was_ahead_is_still_the_one_who_took_the_other_in(world: World) -> None:
+    one, other = await person_of(world, "g1/b1/d1#1"), await person_of(world, "g1/b1/d1#2")
+    with clock.at(START):
+        merged = await merge(world, one, other)
+
+    await undo(world, merged, Side.ABSORBED)
+
+    assert [await person_of(world, f"g1/b1/d1#{number}") for number in (1, 2)] == [one, other]
+
+
 async def test_persons_who_were_parted_are_not_made_one_again(world: World) -> None:
     union = IdentityRef(IdentityKind.UNIONID, "u", "open")
     openids = [IdentityRef(IdentityKind.OPENID, name, "wx") for name in ("a", "b")]

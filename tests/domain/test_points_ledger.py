@@ -1,124 +1,31 @@
 """The ledger (M01–M10, M17, M20): what it posts, what it refuses, and that the books are right after each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
 from domain.errors import BadInput, DomainError, NotFound
 from domain.points.ledger import service as ledger
-from domain.points.ledger.audit import audit_accounts
-from domain.points.ledger.book import draws, entries, lots, transfers
-from domain.points.ledger.models import MAX_POINTS
+from domain.points.ledger.book import draws, entries, transfers
+from domain.points.ledger.models import MAX_POINTS, EntryKind
 from domain.points.ledger.rules import (
     Balances,
-    ClawBack,
     Earn,
     HoldEnded,
     InsufficientPoints,
     NotReversible,
     PointsLimit,
     SourceConflict,
-    Spend,
 )
 from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy
-from domain.points.programme.queries import programme_of
-from domain.points.programme.rules import Programme, Settings
-from tests.cast import EVERYTHING
-from tests.world import World
-
-NOW = datetime(2026, 5, 1, 4, tzinfo=UTC)
-FAN = "g1/b1/d1#1"
-
-
-@dataclass
-class Books:
-    """The points of brand b1's fans, as the tests ask for them."""
-
-    world: World
-    programme: Programme
-
-    def fan(self, name: str = FAN) -> int:
-        return self.world.fans[name]
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncSession]:
-        async with self.world.services.database.writing(EVERYTHING) as session:
-            yield session
-
-    async def earn(self, points: int = 0, growth: int = 0, *, source: str, fan: str = FAN, **more: Any) -> Any:
-        async with self.writing() as session:
-            wanted = Earn(self.fan(fan), source, points, growth, **more)
-            return (await ledger.earn(session, self.programme, [wanted], actor="test"))[0]
-
-    async def spend(self, points: int, *, source: str, fan: str = FAN) -> Any:
-        async with self.writing() as session:
-            return await ledger.spend(session, self.programme, Spend(self.fan(fan), points, source), actor="test")
-
-    async def hold(self, points: int, *, source: str) -> Any:
-        async with self.writing() as session:
-            return await ledger.hold(session, self.programme, Spend(self.fan(), points, source), actor="test")
-
-    async def post_hold(self, hold_id: int) -> Any:
-        async with self.writing() as session:
-            return await ledger.post_hold(session, self.programme, hold_id=hold_id, actor="test")
-
-    async def void_hold(self, hold_id: int) -> Any:
-        async with self.writing() as session:
-            return await ledger.void_hold(session, self.programme, hold_id=hold_id, actor="test", reason="cancelled")
-
-    async def claw_back(self, of: str, points: int, growth: int = 0, *, source: str) -> Any:
-        async with self.writing() as session:
-            wanted = ClawBack(of, source, points, growth, "refund")
-            return await ledger.claw_back(session, self.programme, wanted, actor="test")
-
-    async def reverse(self, of: str | int) -> Any:
-        async with self.writing() as session:
-            return await ledger.reverse(session, self.programme, of=of, reason="cheating", actor="test")
-
-    async def run(self, due: Callable[..., Any], limit: int = 100) -> int:
-        async with self.writing() as session:
-            return int(await due(session, limit))
-
-    async def has(self, fan: str = FAN) -> Balances:
-        async with self.world.services.database.reading(EVERYTHING) as session:
-            return (await ledger.balances_by_fan(session, [self.fan(fan)]))[self.fan(fan)]
-
-    async def left(self) -> list[int]:
-        async with self.world.services.database.reading(EVERYTHING) as session:
-            return list((await session.execute(select(lots.c.remaining).order_by(lots.c.id))).scalars())
-
-    async def faults(self) -> Any:
-        async with self.world.services.database.reading(EVERYTHING) as session:
-            return (await audit_accounts(session, self.programme.brand_id)).differences
-
-    async def count(self) -> int:
-        async with self.world.services.database.reading(EVERYTHING) as session:
-            return len((await session.execute(select(transfers.c.id))).all())
-
-
-@pytest.fixture
-async def books(world: World) -> AsyncIterator[Books]:
-    """Yield brand b1's points; after the test every balance is what its entries say."""
-    async with world.services.database.reading(EVERYTHING) as session:
-        programme = await programme_of(session, world.nodes["g1/b1"])
-    with clock.at(NOW):
-        made = Books(world, programme)
-        yield made
-        assert await made.faults() == ()
-
-
-def of(books: Books, **settings: Any) -> None:
-    """Change the programme's settings for what follows."""
-    books.programme = replace(books.programme, settings=replace(Settings(), **settings))
+from tests.books import NOW, Books, of
 
 
 async def test_what_is_earned_can_be_spent(books: Books) -> None:
@@ -479,3 +386,36 @@ async def test_points_that_expire_are_told_by_their_day(books: Books) -> None:
 
     days = [datetime(2027, 3, 31, 16, tzinfo=UTC), datetime(2027, 5, 1, 16, tzinfo=UTC)]
     assert [(row.expires_at, row.points) for row in found] == [(days[0], 5), (days[1], 10)]
+
+
+async def test_a_claw_back_takes_the_points_of_its_order_before_others(books: Books) -> None:
+    of(books, expiry=ExpiryPolicy.ROLLING_MONTHS, expiry_months=1)
+    await books.earn(10, source="order:1")
+    of(books)
+    await books.earn(10, source="order:2", available_at=NOW + timedelta(days=15))
+    with clock.at(NOW + timedelta(days=15)):
+        await books.run(ledger.release_due)
+
+        await books.claw_back("order:2", 10, source="refund:2")
+
+    assert await books.left() == [10, 0]
+
+
+async def test_the_growth_log_says_what_the_balance_is(books: Books) -> None:
+    day = NOW + timedelta(days=15)
+    await books.earn(10, 30, source="order:1")
+    await books.earn(10, 50, source="order:2", available_at=day)
+    await books.claw_back("order:2", 0, 20, source="refund:2")
+    with clock.at(day):
+        await books.run(ledger.release_due)
+    await books.claw_back("order:1", 0, 5, source="refund:1")
+    await books.reverse("order:2")
+
+    changes = select(func.coalesce(func.sum(entries.c.amount), 0)).where(
+        entries.c.transfer_id == transfers.c.id, entries.c.kind == EntryKind.GROWTH.value
+    )
+    async with books.writing() as session:
+        statement = select(changes.scalar_subquery(), transfers.c.growth_balance).order_by(transfers.c.id)
+        log = [tuple(row) for row in await session.execute(statement)]
+    assert [balance for _, balance in log] == list(itertools.accumulate(int(change) for change, _ in log))
+    assert log[-1][1] == (await books.has()).growth == 25

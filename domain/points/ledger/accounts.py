@@ -96,9 +96,15 @@ async def lock_with_heir(session: AsyncSession, account_id: int) -> tuple[Accoun
     """
     fan = select(accounts.c.fan_id).where(accounts.c.id == account_id).scalar_subquery()
     current = and_(accounts.c.fan_id == fan, accounts.c.former.is_(False))
-    found = await _lock(session, or_(accounts.c.id == account_id, current))
-    (own,) = [account for account in found if account.id == account_id]
-    return own, next((account for account in found if not account.former), None)
+    looked = 0
+    while True:
+        found = await _lock(session, or_(accounts.c.id == account_id, current))
+        (own,) = [account for account in found if account.id == account_id]
+        heirs = [own] if not own.former else [one for one in found if not one.former and one.fan_id == own.fan_id]
+        if heirs or looked:
+            return own, heirs[0] if heirs else None
+        # merged away while this waited, perhaps: the next look sees into whom, and the account is locked now
+        looked += 1
 
 
 async def load_lots(session: AsyncSession, locked: Collection[Account]) -> None:

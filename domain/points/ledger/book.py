@@ -1,6 +1,6 @@
 """The one place that writes the ledger: transfers on locked accounts, with their entries, lots and draws."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -93,14 +93,14 @@ class Book:
         self.drafts.append(draft)
         return draft
 
-    def draw(self, draft: Draft, points: int, *, first: int | None = None) -> None:
-        """Take points out of the account's lots, those of the transfer `first` before the others.
+    def draw(self, draft: Draft, points: int, *, first: Collection[int] = ()) -> None:
+        """Take points out of the account's lots, those of the transfers `first` before the others.
 
         The lots have been loaded, and hold what the balance says.
         """
         account = draft.account
         left = points
-        for lot in sorted(account.lots, key=lambda lot: lot.transfer_id != first):
+        for lot in sorted(account.lots, key=lambda lot: lot.transfer_id not in first):
             taken = min(left, lot.remaining)
             if taken:
                 lot.remaining -= taken

@@ -54,9 +54,14 @@ def _release(book: Book, programme: Programme, account: Account, row: Any) -> No
         EntryKind.GROWTH_PENDING: -row.growth,
     }
     why = Why(row.reason, SYSTEM, row.reference, rule_id=row.rule_id, at=row.available_at)
-    source = f"{OWN}release:{row.transfer_id}"
-    draft = book.post(account, TransferKind.RELEASE, changes, why, source=source, reverses_id=row.transfer_id)
+    source, earned = release_key(row.transfer_id), row.transfer_id
+    draft = book.post(account, TransferKind.RELEASE, changes, why, source=source, reverses_id=earned)
     add_lot(draft, programme, row.available_at)
+
+
+def release_key(earn_id: int) -> str:
+    """Return the natural key of what sets an earn free."""
+    return f"{OWN}release:{earn_id}"
 
 
 async def expire_due(session: AsyncSession, limit: int) -> int:

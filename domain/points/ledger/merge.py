@@ -1,6 +1,8 @@
 """Points of fans who become one: their balances add up, both histories stay, and an unmerge takes them apart again."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -9,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.persons.holdings import among
 from domain.persons.moving import FanPair, Move, Undoing, pieces
 from domain.points.ledger.accounts import Account, Lot, accounts, load_lots, lock_of_fans, lots
-from domain.points.ledger.book import Book, pendings, transfers
+from domain.points.ledger.book import Book, entries, pendings, transfers
 from domain.points.ledger.models import EntryKind, PendingState, TransferKind
 from domain.points.ledger.moving import Load, all_of, carry, settle
 from domain.points.ledger.rules import Why
@@ -70,10 +72,9 @@ async def _carry_all(session: AsyncSession, pair: FanPair, source: Account, targ
     await load_lots(session, [source])
     load, book = all_of(source), Book()
     carry(book, source, target, load, _why(pair), f"~merge:{pair.merge_id}:{source.id}")
-    posted = await book.write(session)
+    await book.write(session)
     await settle(session, [target])
-    brought = {name: [load.amounts[kind]] for name, kind in (("growth", EntryKind.GROWTH), ("debt", EntryKind.DEBT))}
-    return brought | {"came": [posted[1].transfer_id] if posted else []}
+    return {name: [load.amounts[kind]] for name, kind in (("growth", EntryKind.GROWTH), ("debt", EntryKind.DEBT))}
 
 
 def _why(pair: FanPair) -> Why:
@@ -129,37 +130,63 @@ async def _pendings_of(session: AsyncSession, undoing: Undoing, source: Account)
     return [row for row in rows if row.transfer_id in listed | (since - others)]
 
 
+@dataclass
+class _Origin:
+    """Where a lot came from: when it was made, and which accounts its points left, with when they did."""
+
+    made: datetime
+    left: list[tuple[int, datetime]] = field(default_factory=list)
+
+    def brought(self, owned: Collection[int], since: datetime) -> bool:
+        """Tell whether the points were on one of the accounts and left it since."""
+        return any(account_id in owned and at >= since for account_id, at in self.left)
+
+
 async def _lots_of(session: AsyncSession, undoing: Undoing, source: Account) -> list[tuple[Lot, int]]:
-    """Return what is left of the lots that were brought, and of those that came since where they go along."""
+    """Return what is left of the lots that came from the accounts of who comes back, in the merge or given back since.
+
+    Those that came since go along where `later` says so, but what other merges brought.
+    """
     await load_lots(session, [source])
-    mine = await _descended(session, undoing.listed("came"))
-    if undoing.to_gone:
-        others = await _descended(session, list(undoing.of_others("came")))
-        joined = lots.join(transfers, transfers.c.id == lots.c.transfer_id)
-        came = (lots.c.account_id == source.id, lots.c.remaining > 0, transfers.c.recorded_at >= undoing.since)
-        since = (await session.execute(select(lots.c.id).select_from(joined).where(*came))).scalars()
-        mine |= set(since) - others
-    return [(lot, lot.remaining) for lot in source.lots if lot.id in mine and lot.remaining]
+    origins = await _origins(session, [lot.id for lot in source.lots])
+    own, others = set(undoing.listed("accounts")), undoing.of_others("accounts")
+
+    def theirs(origin: _Origin) -> bool:
+        came = undoing.to_gone and origin.made >= undoing.since and not origin.brought(others, undoing.since)
+        return came or origin.brought(own, undoing.since)
+
+    return [(lot, lot.remaining) for lot in source.lots if lot.remaining and theirs(origins[lot.id])]
 
 
-async def _descended(session: AsyncSession, transfer_ids: Sequence[int]) -> set[int]:
-    """Return the lots these transfers made, and those that merges and unmerges since made of them."""
-    made = select(lots.c.id).where(among(session, lots.c.transfer_id, transfer_ids))
-    newest = set((await session.execute(made)).scalars()) if transfer_ids else set()
-    found = set(newest)
-    while newest:
-        next_ = select(lots.c.id).where(among(session, lots.c.from_lot_id, sorted(newest)))
-        newest = set((await session.execute(next_)).scalars()) - found
-        found |= newest
-    return found
+async def _origins(session: AsyncSession, lot_ids: Sequence[int]) -> dict[int, _Origin]:
+    """Follow lots back through the merges and unmerges that made them of others, one step a statement."""
+    origins: dict[int, _Origin] = {}
+    followed = {lot_id: [lot_id] for lot_id in lot_ids}
+    before = lots.alias("before")
+    joined = lots.join(transfers, transfers.c.id == lots.c.transfer_id)
+    columns = (lots.c.id, lots.c.from_lot_id, before.c.account_id, transfers.c.recorded_at)
+    statement = select(*columns).select_from(joined.outerjoin(before, before.c.id == lots.c.from_lot_id))
+    while followed:
+        rows = (await session.execute(statement.where(among(session, lots.c.id, list(followed))))).all()
+        earlier: dict[int, list[int]] = {}
+        for row in rows:
+            for lot_id in followed[row.id]:
+                origin = origins.setdefault(lot_id, _Origin(row.recorded_at))
+                if row.from_lot_id is not None:
+                    origin.left.append((row.account_id, row.recorded_at))
+            if row.from_lot_id is not None:
+                earlier.setdefault(row.from_lot_id, []).extend(followed[row.id])
+        followed = earlier
+    return origins
 
 
 async def _growth_since(session: AsyncSession, undoing: Undoing, source: Account) -> int:
+    """Add up the growth that came to an account and went since, but by merges."""
     came = (transfers.c.account_id == source.id, transfers.c.recorded_at >= undoing.since)
-    of_fans = transfers.c.kind != TransferKind.MERGE.value
-    waiting = transfers.c.available_at.is_(None)
-    total = select(func.coalesce(func.sum(transfers.c.growth), 0)).where(*came, of_fans, waiting)
-    return int((await session.execute(total)).scalar_one())
+    of_fans = (transfers.c.kind != TransferKind.MERGE.value, entries.c.kind == EntryKind.GROWTH.value)
+    joined = transfers.join(entries, entries.c.transfer_id == transfers.c.id)
+    total = select(func.coalesce(func.sum(entries.c.amount), 0)).select_from(joined)
+    return int((await session.execute(total.where(*came, *of_fans))).scalar_one())
 
 
 POINTS = Points()

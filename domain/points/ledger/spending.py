@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import NotFound
-from domain.points.ledger.accounts import Account, load_lots, lock_of_fans, lock_with_heir
+from domain.points.ledger.accounts import Account, accounts, load_lots, lock_of_fans, lock_with_heir
 from domain.points.ledger.book import Book, known, replayed, transfers
 from domain.points.ledger.due import expire_now
 from domain.points.ledger.models import EntryKind, TransferKind
@@ -83,7 +83,7 @@ async def _take(
     account = (await lock_of_fans(session, programme, [wanted.fan_id]))[wanted.fan_id]
     before = (await known(session, programme.brand_id, [source])).get(source)
     if before is not None:
-        _check_same(before, kind, points)
+        await _check_same(session, before, account, kind, points)
         return replayed(before, account.fan_id)
     await load_lots(session, [account])
     book = Book()
@@ -95,8 +95,10 @@ async def _take(
     return (await book.write(session))[-1]
 
 
-def _check_same(row: Any, kind: TransferKind, points: int) -> None:
-    if (row.kind, row.points) != (kind.value, -points):
+async def _check_same(session: AsyncSession, row: Any, account: Account, kind: TransferKind, points: int) -> None:
+    """Raise SourceConflict where what was posted is not what is asked for now, or was for another fan."""
+    owner = (await session.execute(select(accounts.c.fan_id).where(accounts.c.id == row.account_id))).scalar_one()
+    if (row.kind, row.points, owner) != (kind.value, -points, account.fan_id):
         raise SourceConflict(field=("source",))
 
 

@@ -1,14 +1,15 @@
 """Taking back: what was earned for something that was undone, and what was spent on something that was not had."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.errors import BadInput, NotFound
+from domain.errors import BadInput, Conflict, NotFound
 from domain.points.ledger.accounts import Account, load_lots, lock_with_heir
 from domain.points.ledger.book import Book, Draft, entries, known, pendings, replayed, transfers
-from domain.points.ledger.due import expire_now
+from domain.points.ledger.due import expire_now, release_key
 from domain.points.ledger.models import EntryKind, PendingState, TransferKind
 from domain.points.ledger.returning import give_back
 from domain.points.ledger.rules import (
@@ -25,6 +26,8 @@ from domain.points.ledger.rules import (
 from domain.points.programme.models import ClawBackPolicy
 from domain.points.programme.rules import Programme
 
+# what waits may be given to another by an unmerge meanwhile, hardly twice
+_LOOKS = 3
 _TAKEN_BACK = (TransferKind.CLAW_BACK.value, TransferKind.CANCEL.value)
 
 
@@ -46,10 +49,13 @@ async def cancel_pending(
 ) -> ClawedBack:
     """Cancel all of an earn that still waits; what was granted stays. Answers as `claw_back` does."""
     check_texts(source, reason, None)
-    earned, _, pending, before = await _earned(session, programme, of, source)
-    if before is not None or pending is None:
-        return await _replay(session, earned, before, (0, 0)) if before is not None else ClawedBack(0, 0)
-    return await _claw(session, programme, earned.id, (pending.points, pending.growth), source, Why(reason, actor))
+    earned, before = await _earned(session, programme, of, source)
+    if before is not None:
+        return await _replay(session, earned.row, before, None)
+    if earned.pending is None:
+        return ClawedBack(0, 0)
+    waits = (earned.pending.points, earned.pending.growth)
+    return await _claw(session, programme, earned.row.id, waits, source, Why(reason, actor))
 
 
 async def reverse(session: AsyncSession, programme: Programme, *, of: str | int, reason: str, actor: str) -> Posted:
@@ -82,18 +88,44 @@ async def _find(session: AsyncSession, programme: Programme, of: str | int) -> A
     return row
 
 
-async def _earned(
-    session: AsyncSession, programme: Programme, of: str | int, source: str
-) -> tuple[Any, Account, Any, Any]:
-    """Return an earn, the locked account its points are on now, what of it waits, and what `source` posted before."""
+@dataclass
+class _Earned:
+    """An earn, the locked account its points are on now, and what of it still waits.
+
+    `came` are the transfers that gave it: itself, and what set it free on its day.
+    """
+
+    row: Any
+    account: Account
+    pending: Any
+    came: frozenset[int]
+
+
+async def _earned(session: AsyncSession, programme: Programme, of: str | int, source: str) -> tuple[_Earned, Any]:
+    """Return an earn, locked, and what `source` posted before."""
     row = await _find(session, programme, of)
     if row.kind not in (TransferKind.EARN.value, TransferKind.ADJUST.value):
         raise NotReversible
-    own, heir = await lock_with_heir(session, row.account_id)
+    account, pending = await _holder(session, row)
+    freed = release_key(row.id)
+    posted = await known(session, programme.brand_id, [source, freed])
+    came = frozenset({row.id, posted[freed].id} if freed in posted else {row.id})
+    return _Earned(row, account, pending, came), posted.get(source)
+
+
+async def _holder(session: AsyncSession, row: Any) -> tuple[Account, Any]:
+    """Lock the account that what is left of an earn is on, and return it with what of the earn waits there."""
     waits = (pendings.c.transfer_id == row.id, pendings.c.state == PendingState.PENDING.value)
-    pending = (await session.execute(select(pendings).where(*waits))).one_or_none()
-    before = (await known(session, programme.brand_id, [source])).get(source)
-    return row, heir or own, pending, before
+    account_id = row.account_id
+    for _ in range(_LOOKS):
+        own, heir = await lock_with_heir(session, account_id)
+        account = heir or own
+        pending = (await session.execute(select(pendings).where(*waits))).one_or_none()
+        if pending is None or pending.account_id == account.id:
+            return account, pending
+        # an unmerge gave it to the fan who came back
+        account_id = pending.account_id
+    raise Conflict
 
 
 async def _claw(
@@ -104,21 +136,21 @@ async def _claw(
     source: str,
     why: Why,
 ) -> ClawedBack:
-    earned, account, pending, before = await _earned(session, programme, of, source)
+    earned, before = await _earned(session, programme, of, source)
     if before is not None:
-        return await _replay(session, earned, before, asked)
-    left = await _not_back_yet(session, earned)
+        return await _replay(session, earned.row, before, asked)
+    left = await _not_back_yet(session, earned.row)
     points, growth = asked or left
     if points > left[0] or growth > left[1]:
         name = "points" if points > left[0] else "growth"
         raise BadInput(f"{name} is more than was given and is not taken back yet.", field=(name,))
     book = Book()
-    if pending is not None:
-        draft = await _cancel(session, book, account, pending, (points, growth), source, why)
+    if earned.pending is not None:
+        draft = await _cancel(session, book, earned, (points, growth), source, why)
     else:
-        await load_lots(session, [account])
-        expire_now(book, account)
-        draft = _take_back(book, programme, account, earned, (points, growth), source, why)
+        await load_lots(session, [earned.account])
+        expire_now(book, earned.account)
+        draft = _take_back(book, programme, earned, (points, growth), source, why)
     said = (await book.write(session))[-1]
     return _answer(said, draft.changes, (points, growth))
 
@@ -131,15 +163,9 @@ async def _not_back_yet(session: AsyncSession, earned: Any) -> tuple[int, int]:
 
 
 async def _cancel(
-    session: AsyncSession,
-    book: Book,
-    account: Account,
-    pending: Any,
-    amounts: tuple[int, int],
-    source: str,
-    why: Why,
+    session: AsyncSession, book: Book, earned: _Earned, amounts: tuple[int, int], source: str, why: Why
 ) -> Draft:
-    points, growth = amounts
+    (points, growth), pending = amounts, earned.pending
     changes = {
         EntryKind.PENDING: -points,
         EntryKind.ISSUED: points,
@@ -150,19 +176,13 @@ async def _cancel(
     state = PendingState.PENDING if any(left.values()) else PendingState.CANCELLED
     this = pendings.c.transfer_id == pending.transfer_id
     await session.execute(update(pendings).where(this).values(**left, state=state.value))
-    return book.post(account, TransferKind.CANCEL, changes, why, source=source, reverses_id=pending.transfer_id)
+    return book.post(earned.account, TransferKind.CANCEL, changes, why, source=source, reverses_id=earned.row.id)
 
 
 def _take_back(
-    book: Book,
-    programme: Programme,
-    account: Account,
-    earned: Any,
-    amounts: tuple[int, int],
-    source: str,
-    why: Why,
+    book: Book, programme: Programme, earned: _Earned, amounts: tuple[int, int], source: str, why: Why
 ) -> Draft:
-    points, growth = amounts
+    (points, growth), account = amounts, earned.account
     policy = programme.settings.claw_back
     if policy is ClawBackPolicy.ONLY_PENDING:
         points = growth = 0
@@ -176,8 +196,8 @@ def _take_back(
         EntryKind.GROWTH_ISSUED: growth,
     }
     kind = TransferKind.REVERSE if source.startswith(OWN) else TransferKind.CLAW_BACK
-    draft = book.post(account, kind, changes, why, source=source, reverses_id=earned.id)
-    book.draw(draft, there, first=earned.id)
+    draft = book.post(account, kind, changes, why, source=source, reverses_id=earned.row.id)
+    book.draw(draft, there, first=earned.came)
     return draft
 
 
