@@ -22,6 +22,7 @@ from schema.privacy import FanPrivacyMutation, FanPrivacyQuery, PrivacyMutation,
 from schema.scalars import CONFIG
 from schema.shares import SharesQuery
 from schema.tags import TagsMutation, TagsQuery
+from schema.tasks import FanTasksQuery, TasksQuery
 from schema.tenancy import TenancyQuery
 from schema.timeline import FanTimelineQuery, TimelineQuery
 
@@ -46,6 +47,7 @@ class Query(
     PrivacyQuery,
     SharesQuery,
     TagsQuery,
+    TasksQuery,
     TenancyQuery,
     TimelineQuery,
 ):
@@ -85,6 +87,7 @@ class FanQuery(
     FanOrdersQuery,
     FanPointsQuery,
     FanPrivacyQuery,
+    FanTasksQuery,
     FanTimelineQuery,
     FanLevelsQuery,
 ):

@@ -173,6 +173,7 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
         f'recordOrderRefunds(input: {{brandId: "{ID}", source: "x", idempotencyKey: "x", refunds: []}}) {{ replayed }}',
         WRITERS,
     ),
+    "Query.tasks": (f'tasks(fanId: "{ID}", first: 1) {{ nodes {{ code }} }}', READERS),
     "Query.redemption": (f'redemption(id: "{ID}") {{ id }}', READERS),
     "Query.redemptions": (f"redemptions{FIRST}", READERS),
     "Mutation.redeemGift": (
@@ -241,6 +242,7 @@ FAN_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.myPointTransfers": ("myPointTransfers(first: 1) { nodes { kind } }", frozenset({FAN})),
     "Query.giftOffer": (f'giftOffer(id: "{ID}") {{ giftId }}', frozenset({FAN})),
     "Query.giftOffers": (f"giftOffers{FIRST}", frozenset({FAN})),
+    "Query.myTasks": ("myTasks(first: 1) { nodes { code } }", frozenset({FAN})),
     "Query.myTimeline": (f"myTimeline{FIRST}", frozenset({FAN})),
     "Subscription.myEvents": ("myEvents { name }", frozenset({FAN})),
     "Mutation.setMyAttributes": ("setMyAttributes(input: {values: []}) { userErrors { code } }", frozenset({FAN})),

@@ -121,7 +121,11 @@ async def _usage(
     session: AsyncSession, programme: Programme, fresh: Sequence[Earning], owner: Mapping[int, int]
 ) -> dict[Key, Used]:
     """Return what the fans have earned by the rules in the periods that count. Their accounts are locked."""
-    keys = {key for one in fresh for key in _keys(programme, one, owner[one.fan_id])}
+    return await usage_of(session, {key for one in fresh for key in _keys(programme, one, owner[one.fan_id])})
+
+
+async def usage_of(session: AsyncSession, keys: Collection[Key]) -> dict[Key, Used]:
+    """Return what the counters say, in one statement; what was never counted is UNUSED."""
     of = (
         among(session, counters.c.fan_id, sorted({key.fan_id for key in keys})),
         counters.c.rule_id.in_(sorted({key.rule_id for key in keys})),

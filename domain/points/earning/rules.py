@@ -110,12 +110,12 @@ def wanted(rule: Rule, amount: int | None = None) -> Amounts:
 
 def judge(rule: Rule, desired: Amounts, usage: Usage, day: date, zone: tzinfo) -> Verdict:
     """Hold an earning of a day against how often and how much the fan has earned by the rule."""
-    again = _frequency_cut(rule, usage, day, zone)
+    again = frequency_cut(rule, usage, day, zone)
     if again is not None:
         return Verdict(desired, NOTHING, (again,))
     left = list(desired)
     cuts = []
-    for cap, place, limit, used, resets in _limits(rule, usage, day, zone):
+    for cap, place, limit, used, resets in limits(rule, usage, day, zone):
         room = max(0, limit - used[place + 1])
         if left[place] > room:
             left[place] = room
@@ -123,7 +123,8 @@ def judge(rule: Rule, desired: Amounts, usage: Usage, day: date, zone: tzinfo) -
     return Verdict(desired, Amounts(*left), tuple(cuts))
 
 
-def _frequency_cut(rule: Rule, usage: Usage, day: date, zone: tzinfo) -> Cut | None:
+def frequency_cut(rule: Rule, usage: Usage, day: date, zone: tzinfo) -> Cut | None:
+    """Return what keeps a fan from earning by the rule again, where they have as often as they may."""
     if rule.frequency == Frequency.ONCE and usage.get(Period.EVER, UNUSED).times:
         return Cut(Cap.FREQUENCY, None)
     if rule.frequency == Frequency.DAILY and usage.get(Period.DAY, UNUSED).times:
@@ -131,7 +132,7 @@ def _frequency_cut(rule: Rule, usage: Usage, day: date, zone: tzinfo) -> Cut | N
     return None
 
 
-def _limits(rule: Rule, usage: Usage, day: date, zone: tzinfo) -> Iterator[tuple[Cap, int, int, Used, datetime | None]]:
+def limits(rule: Rule, usage: Usage, day: date, zone: tzinfo) -> Iterator[tuple[Cap, int, int, Used, datetime | None]]:
     """Yield each cap the rule has: whether it is of points (0) or growth (1), how high, and how much is used of it."""
     caps = (
         (Cap.DAILY_POINTS, 0, rule.daily_points_cap, Period.DAY),
@@ -147,9 +148,9 @@ def _limits(rule: Rule, usage: Usage, day: date, zone: tzinfo) -> Iterator[tuple
 def remaining(rule: Rule, usage: Usage) -> Amounts:
     """Return how much an earning of this day could give at most."""
     most = [MOST, MOST]
-    for _, place, limit, used, _ in _limits(rule, usage, EVER, UTC):
+    for _, place, limit, used, _ in limits(rule, usage, EVER, UTC):
         most[place] = min(most[place], max(0, limit - used[place + 1]))
-    spent = _frequency_cut(rule, usage, EVER, UTC) is not None
+    spent = frequency_cut(rule, usage, EVER, UTC) is not None
     return NOTHING if spent else Amounts(*most)
 
 

@@ -1,0 +1,1 @@
+"""What a fan can earn today (任务中心)."""
