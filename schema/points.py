@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from domain.points.ledger.models import AdjustmentState, TransferKind
+from domain.points.ledger.verifying import Fault
 from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy
 from domain.tenancy.queries import brand_of_each
 from resolvers import ledgers, tenancy
@@ -20,7 +21,7 @@ from schema.tenancy import Brand
 if TYPE_CHECKING:
     from schema.fans import Fan
 
-for enum in (AdjustmentState, TransferKind, ClawBackPolicy, ExpiryPolicy):
+for enum in (AdjustmentState, Fault, TransferKind, ClawBackPolicy, ExpiryPolicy):
     enum_type(enum)
 OneFan = Annotated["Fan", strawberry.lazy("schema.fans")]
 
@@ -41,6 +42,10 @@ class PointBalances:
 class ExpiringPoints:
     expires_at: datetime = column("When.")
     points: Int64 = column("How many are left of them.")
+
+
+def _transfer(row: Any) -> str | None:
+    return None if row.transfer_id is None else encode("PointTransfer", row.transfer_id)
 
 
 def _reverses(row: Any) -> str | None:
@@ -123,6 +128,24 @@ class LedgerAudit:
     )
 
 
+@strawberry.type(description="What is wrong with one link of a brand's chain of transfers.")
+class LedgerChainFault:
+    number: Int64 = column("The number of the link.")
+    transfer_id = value(_transfer, strawberry.ID | None, "The transfer it is of; null where that is not known.")
+    what: Fault = column("What is wrong.")
+
+
+@strawberry.type(description="Some links of a brand's chain of transfers (积分账本链), made again.")
+class LedgerChain:
+    links = value(lambda row: row.count, int, "How many links were made again.")
+    head: str | None = column("The last of them in hexadecimal: keep it elsewhere, and no earlier transfer can change.")
+    faulty: int = column("How many things are wrong; 0 where nothing was tampered with.")
+    faults: list[LedgerChainFault] = column("The first 100 of them.", size=1)
+    continue_after = value(
+        lambda row: row.last, Int64 | None, "What to give as `after` to go on; null where these were the last links."
+    )
+
+
 @strawberry.type(description="Points that can be spent in one month for the last time.")
 class ExpiringMonth:
     month: str = column("The month in the brand's time zone, such as 2026-12.")
@@ -166,6 +189,7 @@ class RejectPointAdjustmentPayload(Payload):
 class PointsQuery:
     points_programme = query(resolvers.get_points_programme, PointsProgramme, permission="points:read")
     points_liability = query(ledgers.points_liability, PointsLiability, permission="points:read")
+    ledger_chain = query(ledgers.ledger_chain, LedgerChain, permission="points:audit")
     ledger_audit = query(ledgers.ledger_audit, LedgerAudit, permission="points:audit")
     point_transfers = query(resolvers.list_point_transfers, Connection[StaffPointTransfer], permission="points:read")
     point_adjustments = query(

@@ -17,6 +17,7 @@ from domain.outbox import upkeep
 from domain.points import auditing
 from domain.points import upkeep as points_upkeep
 from domain.points.earning.consumer import Earner
+from domain.points.sealer import Sealer
 from domain.privacy.handlers import handlers
 from domain.privacy.service import prune_exports
 from graph.projector import Projector
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 HOUR_SECONDS, MINUTE_SECONDS = 3600.0, 60.0
 LEVEL_SECONDS = 10.0
+SEAL_SECONDS = 10.0
 SENT_KEPT = timedelta(days=7)
 # the API promises 72 hours
 KEYS_KEPT = timedelta(hours=96)
@@ -44,6 +46,7 @@ async def work(services: Services, stop: asyncio.Event) -> None:
         tasks.create_task(_tend_each_minute(services, stop))
         tasks.create_task(_audit_daily(services, stop))
         tasks.create_task(_tend_levels(services, stop))
+        tasks.create_task(_seal(services, stop))
 
 
 async def _forget_hourly(services: Services, stop: asyncio.Event) -> None:
@@ -91,6 +94,7 @@ async def _audit_daily(services: Services, stop: asyncio.Event) -> None:
             continue
         try:
             await auditing.audit_all(services.database)
+            await auditing.verify_all(services.database, services.vault)
             last = now
         except Exception:
             log.exception("nothing_audited")
@@ -107,6 +111,18 @@ async def _tend_levels(services: Services, stop: asyncio.Event) -> None:
         if not busy:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LEVEL_SECONDS)
+
+
+async def _seal(services: Services, stop: asyncio.Event) -> None:
+    """Add what was written in the ledgers to their chains, some seconds after."""
+    sealer = Sealer(services.database, services.vault)
+    while not stop.is_set():
+        try:
+            await sealer.run_once()
+        except Exception:
+            log.exception("nothing_sealed")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), SEAL_SECONDS)
 
 
 async def _keep_months(services: Services) -> None:

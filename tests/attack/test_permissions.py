@@ -131,6 +131,7 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     "Query.pointsProgramme": (f'pointsProgramme(brandId: "{ID}") {{ version }}', READERS),
     "Query.pointsLiability": (f'pointsLiability(brandId: "{ID}") {{ held }}', READERS),
     "Query.ledgerAudit": (f'ledgerAudit(brandId: "{ID}") {{ accounts }}', ADMINS),
+    "Query.ledgerChain": (f'ledgerChain(brandId: "{ID}") {{ links }}', ADMINS),
     "Query.pointTransfers": (f'pointTransfers(fanId: "{ID}", first: 1) {{ nodes {{ kind }} }}', READERS),
     "Query.pointAdjustments": (f"pointAdjustments{FIRST}", READERS),
     "Mutation.updatePointsProgramme": (
