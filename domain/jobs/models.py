@@ -17,6 +17,7 @@ class JobKind(StrEnum):
 
     EXPORT_FAN = "EXPORT_FAN"
     ERASE_FAN = "ERASE_FAN"
+    EXPORT_POINTS = "EXPORT_POINTS"
 
 
 class JobState(StrEnum):

@@ -29,6 +29,11 @@ async def levels_by_id(
     return await reads.by_id(session, scope.where_shared(permission, levels), Level, ids)
 
 
+async def levels_of_brand(session: AsyncSession, brand_id: int, ids: Iterable[int]) -> dict[int, Level]:
+    """Return those of a brand's levels, for a fan of it."""
+    return await reads.by_id(session, levels.c.brand_id == brand_id, Level, ids)
+
+
 async def list_levels(session: AsyncSession, scope: Scope, args: PageArgs, brand_id: int | None = None) -> Page[Level]:
     """Return a page of the levels of the brands whose fans the caller may read."""
     return await read(session, cut_levels(scope, args, brand_id))

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
 from domain.errors import BadInput, DomainError
-from domain.ids import ABSENT, Absent, BrandId, GiftId, Int64
+from domain.ids import ABSENT, Absent, BrandId, GiftId, Int64, LevelId
 from domain.inputs import said
+from domain.mall.gates import check_level
 from domain.mall.models import Gift, GiftState
 from domain.mall.rules import MAX_STOCK, GiftOutOfStock, check_gift, check_state
 from domain.money import to_minor
@@ -39,6 +40,7 @@ class NewGift:
     points: Int64 = said("What one piece costs in points, at least 1.")
     cash: Decimal = said("What one piece costs in money besides, in the brand's currency.", Decimal(0))
     per_fan_limit: int | None = said("How many pieces one fan may have; without it, as many as they like.", None)
+    least_level_id: LevelId | None = said("The level a fan has to stand on, or above; without it, any.", None)
     sale_from: datetime | None = said("From when on it is offered; without it, from the time it is put on sale.", None)
     sale_until: datetime | None = said("Until when it is offered.", None)
     description: str | None = said("What is to be known of it, at most 2000 characters.", None)
@@ -55,6 +57,7 @@ class GiftChange:
     points: Int64 | Absent = said("What one piece costs in points, at least 1.", ABSENT)
     cash: Decimal | Absent = said("What one piece costs in money besides, in the brand's currency.", ABSENT)
     per_fan_limit: int | Absent | None = said("How many pieces one fan may have.", ABSENT)
+    least_level_id: LevelId | Absent | None = said("The level a fan has to stand on, or above; null for any.", ABSENT)
     sale_from: datetime | Absent | None = said("From when on it is offered.", ABSENT)
     sale_until: datetime | Absent | None = said("Until when it is offered.", ABSENT)
     description: str | Absent | None = said("What is to be known of it, at most 2000 characters.", ABSENT)
@@ -70,6 +73,7 @@ async def create_gift(session: AsyncSession, principal: str, brand: Brand, new: 
     row = {**asdict(new), "group_id": brand.group_id, "currency": brand.currency, "state": GiftState.DRAFT.value}
     row |= {"cash": _minor(new.cash, brand.currency), "title": new.title.strip()}
     check_gift(row)
+    await check_level(session, brand.id, new.least_level_id)
     now = clock.now()
     stamped = {**row, "stock": 0, "stocked": 0, "created_at": now, "updated_at": now}
     try:
@@ -97,6 +101,7 @@ async def update_gift(session: AsyncSession, principal: str, gift: Gift, change:
     changed = {name: value for name, value in given.items() if before[name] != value}
     if not changed:
         return
+    await check_level(session, gift.brand_id, changed.get("least_level_id"))
     await session.execute(update(gifts).where(gifts.c.id == gift.id).values(**changed, updated_at=clock.now()))
     detail = {"before": _written({name: before[name] for name in changed}), "after": _written(changed)}
     deed = audit.Deed(gift.group_id, gift.brand_id, "gift:update", f"Gift:{gift.id}", detail)

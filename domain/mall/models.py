@@ -18,7 +18,7 @@ class GiftState(StrEnum):
 class Gift(SQLModel, table=True):
     """What fans get for points (礼品). One piece costs `points` and `cash`, the latter in minor units of `currency`.
 
-    `stock` says how many are left of all that were ever put in, which is `stocked`. It changes by one conditional
+    `least_level_id` is the level a fan has to stand on, or above, to have it. `stock` says how many are left of all that were ever put in, which is `stocked`. It changes by one conditional
     statement, never by a row read before.
     """
 
@@ -53,6 +53,7 @@ class Gift(SQLModel, table=True):
     stock: int = Field(default=0, sa_type=BigInteger)
     stocked: int = Field(default=0, sa_type=BigInteger)
     per_fan_limit: int | None = None
+    least_level_id: int | None = ref(nullable=True)
     sale_from: datetime | None = moment(nullable=True)
     sale_until: datetime | None = moment(nullable=True)
     created_at: datetime = moment(now=True)

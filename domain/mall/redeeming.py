@@ -12,6 +12,7 @@ from domain import clock
 from domain.errors import BadInput, Conflict, NotFound
 from domain.fans.models import Fan
 from domain.mall.deeds import record
+from domain.mall.gates import is_met, too_high
 from domain.mall.gifts import gifts
 from domain.mall.models import Gift, GiftState, Redemption, RedemptionState
 from domain.mall.rules import MAX_QUANTITY, REFUSALS, PriceChanged, bars
@@ -54,13 +55,14 @@ async def redeem(
 ) -> Redeemed:
     """Order a gift for a fan of its brand and set the points aside.
 
-    Raises GiftNotOnSale, GiftOutOfStock, GiftLimitReached, PriceChanged, InsufficientPoints and BadInput.
+    Raises GiftNotOnSale, GiftOutOfStock, GiftLimitReached, GiftLevelTooLow, PriceChanged, InsufficientPoints and BadInput.
     """
     if not 1 <= wish.quantity <= MAX_QUANTITY:
         raise BadInput(f"quantity must be between 1 and {MAX_QUANTITY}.", field=("input", "quantity"))
     await _stay(session, fan)
     # what is refused as it was read needs no lock; what others change meanwhile is found by the statements below
-    _check(gift, wish, taken=0 if gift.per_fan_limit is None else await _taken(session, fan.id, gift.id))
+    taken = 0 if gift.per_fan_limit is None else await _taken(session, fan.id, gift.id)
+    _check(gift, wish, taken=taken, level_too_low=bool(await too_high(session, fan.id, [gift])))
     number, points = _number(), gift.points * wish.quantity
     price = Spend(fan.id, points, f"redemption:{number}", gift.title, f"Gift:{gift.id}")
     programme = await programme_of(session, fan.brand_id)
@@ -102,9 +104,9 @@ async def _stay(session: AsyncSession, fan: Fan) -> None:
         raise NotFound("No such fan.", field=("input", "fanId")) if fan.erased_at is not None else Conflict
 
 
-def _check(gift: Any, wish: Wish, *, taken: int) -> None:
+def _check(gift: Any, wish: Wish, *, taken: int, level_too_low: bool) -> None:
     """Raise the first thing that keeps a fan who has `taken` pieces from what they want."""
-    found = bars(gift, taken=taken, quantity=wish.quantity, now=clock.now())
+    found = bars(gift, taken=taken, quantity=wish.quantity, now=clock.now(), level_too_low=level_too_low)
     if found:
         raise REFUSALS[found[0]](field=("input", "giftId"))
     for name, seen, costs in (("points", wish.points, gift.points), ("cash", wish.cash, gift.cash)):
@@ -124,11 +126,13 @@ async def _take_stock(session: AsyncSession, fan: Fan, gift: Gift, wish: Wish) -
         or_(gifts.c.per_fan_limit.is_(None), gifts.c.per_fan_limit >= asked),
         gifts.c.points == wish.points,
         gifts.c.cash == wish.cash,
+        # a level changes while the account is locked, as it is here
+        is_met(fan.id),
     )
     take = update(gifts).where(gifts.c.id == gift.id, *so).values(stock=gifts.c.stock - wish.quantity)
     if (await session.execute(take.returning(gifts.c.id))).first() is None:
         current = (await session.execute(select(gifts).where(gifts.c.id == gift.id))).one()
-        _check(current, wish, taken=taken)
+        _check(current, wish, taken=taken, level_too_low=bool(await too_high(session, fan.id, [current])))
         # another change was committed between the two statements
         raise Conflict
 

@@ -34,6 +34,11 @@ class GiftLimitReached(DomainError):
     default = "One fan may not have so many of this gift."
 
 
+class GiftLevelTooLow(DomainError):
+    code = "GIFT_LEVEL_TOO_LOW"
+    default = "This gift is for fans of a higher level."
+
+
 class PriceChanged(DomainError):
     code = "PRICE_CHANGED"
     default = "The price is not the one that was seen."
@@ -60,6 +65,7 @@ class GiftBar(StrEnum):
     NOT_ON_SALE = "NOT_ON_SALE"
     OUT_OF_STOCK = "OUT_OF_STOCK"
     LIMIT_REACHED = "LIMIT_REACHED"
+    LEVEL_TOO_LOW = "LEVEL_TOO_LOW"
     POINTS_TOO_FEW = "POINTS_TOO_FEW"
 
 
@@ -68,6 +74,7 @@ REFUSALS: Mapping[GiftBar, type[DomainError]] = {
     GiftBar.NOT_ON_SALE: GiftNotOnSale,
     GiftBar.OUT_OF_STOCK: GiftOutOfStock,
     GiftBar.LIMIT_REACHED: GiftLimitReached,
+    GiftBar.LEVEL_TOO_LOW: GiftLevelTooLow,
 }
 
 
@@ -86,20 +93,20 @@ def is_on_sale(gift: Any, now: datetime) -> bool:
     return gift.state == GiftState.ON_SALE and begun and (gift.sale_until is None or now < gift.sale_until)
 
 
-def bars(gift: Any, *, taken: int, quantity: int, now: datetime) -> list[GiftBar]:
+def bars(gift: Any, *, taken: int, quantity: int, now: datetime, level_too_low: bool = False) -> list[GiftBar]:
     """Say everything that keeps a fan who has `taken` pieces from `quantity` more."""
     found = [] if is_on_sale(gift, now) else [GiftBar.NOT_ON_SALE]
     if gift.stock < quantity:
         found.append(GiftBar.OUT_OF_STOCK)
     if gift.per_fan_limit is not None and taken + quantity > gift.per_fan_limit:
         found.append(GiftBar.LIMIT_REACHED)
-    return found
+    return [*found, GiftBar.LEVEL_TOO_LOW] if level_too_low else found
 
 
-def standing(gift: Any, *, taken: int, points: int, now: datetime) -> Standing:
+def standing(gift: Any, *, taken: int, points: int, now: datetime, level_too_low: bool = False) -> Standing:
     """Say where a fan stands who has `taken` pieces and may spend `points`; `left` is None where there is no limit."""
     left = None if gift.per_fan_limit is None else max(0, gift.per_fan_limit - taken)
-    found = bars(gift, taken=taken, quantity=1, now=now)
+    found = bars(gift, taken=taken, quantity=1, now=now, level_too_low=level_too_low)
     return Standing(taken, found if points >= gift.points else [*found, GiftBar.POINTS_TOO_FEW], left)
 
 

@@ -8,7 +8,10 @@ from domain.tables import moment, ref, within
 
 
 class ExportPart(SQLModel, table=True):
-    """A piece of the document an export makes, sealed; the pieces one after another are the document."""
+    """A piece of the document an export makes, sealed; the pieces one after another are the document.
+
+    A document about a fan names them; one about a brand names none.
+    """
 
     __tablename__ = "export_parts"
     __table_args__ = (Index("ix_export_parts_fan_id", "fan_id"), Index("ix_export_parts_created_at", "created_at"))
@@ -17,7 +20,7 @@ class ExportPart(SQLModel, table=True):
     position: int = Field(primary_key=True)
     group_id: int = ref()
     brand_id: int = ref()
-    fan_id: int = ref()
+    fan_id: int | None = ref(nullable=True)
     sealed: bytes = Field(sa_type=LargeBinary)
     created_at: datetime = moment(now=True)
 

@@ -51,8 +51,11 @@ def progress(rule: Rule, usage: Usage, now: datetime, zone: tzinfo) -> Progress:
     """Say how far a fan is with a rule that is in force, by what they have earned by it."""
     day = day_of(now, zone)
     verdict = judge(rule, one_deed(rule), usage, day, zone)
+    today, this_month, ever = (usage.get(period, UNUSED) for period in (Period.DAY, Period.MONTH, Period.EVER))
     return Progress(
-        *(usage.get(period, UNUSED) for period in (Period.DAY, Period.MONTH, Period.EVER)),
+        today,
+        this_month,
+        ever,
         verdict.granted,
         verdict.cuts,
         _rooms(rule, usage, day, zone),

@@ -11,7 +11,10 @@ from domain.errors import Forbidden, NotFound
 from domain.idempotency import Answer, run_once
 from domain.ids import GiftId, Int64
 from domain.inputs import said
+from domain.levels import queries as level_queries
+from domain.levels.models import Level
 from domain.mall import gifts
+from domain.mall.gates import too_high
 from domain.mall.gifts import GiftChange, NewGift
 from domain.mall.models import Gift
 from domain.mall.queries import gifts as queries
@@ -69,7 +72,27 @@ async def standings_of(context: Context, gifts: Sequence[Gift]) -> Sequence[Stan
     async with context.reading() as session:
         taken = await taken_by_gift(session, fan_id, [gift.id for gift in gifts])
         points = (await balances_by_fan(session, [fan_id]))[fan_id].active
-    return [standing(gift, taken=taken.get(gift.id, 0), points=points, now=now) for gift in gifts]
+        gated = await too_high(session, fan_id, gifts)
+    return [
+        standing(gift, taken=taken.get(gift.id, 0), points=points, now=now, level_too_low=gift.id in gated)
+        for gift in gifts
+    ]
+
+
+async def least_levels_of(context: Context, gifts: Sequence[Gift]) -> Sequence[Level | None]:
+    """The level a fan has to stand on, or above, to have it; null where any will do."""
+    wanted = {gift.least_level_id for gift in gifts if gift.least_level_id is not None}
+    async with context.reading() as session:
+        found = await level_queries.levels_by_id(session, context.scope, wanted, "gift:read")
+    return [found.get(gift.least_level_id or 0) for gift in gifts]
+
+
+async def least_levels_of_offers(context: Context, gifts: Sequence[Gift]) -> Sequence[Level | None]:
+    """The level I have to stand on, or above, to have it; null where any will do."""
+    wanted = {gift.least_level_id for gift in gifts if gift.least_level_id is not None}
+    async with context.reading() as session:
+        found = await level_queries.levels_of_brand(session, _fan(context).brand_id, wanted)
+    return [found.get(gift.least_level_id or 0) for gift in gifts]
 
 
 def _fan(context: Context) -> FanViewer:

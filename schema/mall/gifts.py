@@ -14,6 +14,7 @@ from schema import sql
 from schema.arguments import enum_type
 from schema.bind import Node, Payload, column, entity, mutation, query, relation, value
 from schema.ids import encode
+from schema.levels import Level, MyLevel
 from schema.page import Connection
 from schema.scalars import Int64, Money, cash_of
 from schema.tenancy import Brand
@@ -35,6 +36,7 @@ class Gift(Node):
     stock: Int64 = column("How many pieces are left.")
     stocked: Int64 = column("How many pieces were ever put in, less what was taken out.")
     per_fan_limit: int | None = column("How many pieces one fan may have; null where as many as they like.")
+    least_level = relation(gifts.least_levels_of, Level | None)
     sale_from: datetime | None = column("From when on it is offered.")
     sale_until: datetime | None = column("Until when it is offered.")
     created_at: datetime = column("When it was made.")
@@ -60,6 +62,7 @@ class GiftOffer:
     cash = value(cash_of, Money, "What one piece costs in money besides.")
     stock: Int64 = column("How many pieces are left.")
     per_fan_limit: int | None = column("How many pieces one fan may have; null where as many as they like.")
+    least_level = relation(gifts.least_levels_of_offers, MyLevel | None)
     sale_until: datetime | None = column("Until when it is offered.")
     standing = relation(gifts.standings_of, GiftStanding)
 

@@ -39,7 +39,7 @@ async def earn(client: Client, code: str, key: str, now: str = LATE) -> tuple[in
 
 
 async def test_a_task_says_what_a_deed_gives_what_was_done_and_what_the_caps_leave(client: Client) -> None:
-    given = {"points": 4, "growth": 3, "dailyPointsCap": 6, "monthlyGrowthCap": 90}
+    given: dict[str, Any] = {"points": 4, "growth": 3, "dailyPointsCap": 6, "monthlyGrowthCap": 90}
     number = await rule(client, "post", "post", **given)
     await earn(client, "post", "k")
 

@@ -135,6 +135,8 @@ class PointTransfer(SQLModel, table=True):
         UniqueConstraint("brand_id", "source"),
         CheckConstraint(_one_of("kind", TransferKind), name="kind"),
         Index("ix_point_transfers_account_id", "account_id", "id"),
+        Index("ix_point_transfers_account_at", "account_id", "occurred_at", "id"),
+        Index("ix_point_transfers_recorded_at", "recorded_at", postgresql_using="brin"),
         Index(
             "ix_point_transfers_reverses_id",
             "reverses_id",
