@@ -13,7 +13,7 @@ from schema.arguments import enum_type
 from schema.bind import column, query, value
 from schema.ids import encode
 from schema.page import Connection
-from schema.scalars import Money, money
+from schema.scalars import Int64, Money, money
 
 enum_type(TimelineKind)
 
@@ -43,7 +43,7 @@ class TimelineEntry:
     kind: TimelineKind = column("What it is.")
     at: datetime = column("When it happened.")
     name: str = column(
-        "The event's name, an order's or a redemption's state now, or what was done: ADDED, REMOVED, CHANGED, MERGED."
+        "The event's name, an order's or a redemption's state now, a transfer's kind, or what was done, such as ADDED."
     )
     content: str | None = column("The content of an event.")
     product: str | None = column("The product of an event, or the gift of a redemption.")
@@ -55,6 +55,10 @@ class TimelineEntry:
     amount = value(_amount, Money | None, "What an order costs in money, or a redemption besides points.")
     order_id = value(_order_id, strawberry.ID | None, "The order's id.")
     redemption_id = value(_redemption_id, strawberry.ID | None, "The redemption's id.")
+    points: Int64 | None = column("What a transfer did to the points.")
+    growth: Int64 | None = column("What a transfer did to the growth.")
+    balance: Int64 | None = column("What could be spent after a transfer.")
+    reason: str | None = column("Why a transfer was made.")
     tag_id = value(_tag_id, strawberry.ID | None, "The id of a tag that was put on or taken off.")
     tag_name: str | None = column("Its name.")
     level_from = value(partial(_level, end="from"), str | None, "The code of the level that was left.")
@@ -67,13 +71,17 @@ class MyTimelineEntry:
     kind: TimelineKind = column("What it is.")
     at: datetime = column("When it happened.")
     name: str = column(
-        "The event's name, an order's or a redemption's state now, or what was done: ADDED, REMOVED, CHANGED, MERGED."
+        "The event's name, an order's or a redemption's state now, a transfer's kind, or what was done, such as ADDED."
     )
     content: str | None = column("The content of an event.")
     product: str | None = column("The product of an event, or the gift of a redemption.")
     number: str | None = column("The number of an order or a redemption, or the order an event names.")
     item_count: int | None = column("How many pieces an order or a redemption holds.")
     amount = value(_amount, Money | None, "What an order costs in money, or a redemption besides points.")
+    points: Int64 | None = column("What a transfer did to my points.")
+    growth: Int64 | None = column("What a transfer did to my growth.")
+    balance: Int64 | None = column("What I could spend after a transfer.")
+    reason: str | None = column("Why a transfer was made.")
     level_from = value(partial(_level, end="from"), str | None, "The code of the level I left.")
     level_to = value(partial(_level, end="to"), str | None, "The code of the level I came to.")
 

@@ -82,7 +82,7 @@ async def give_points(world: World, who: str, points: int, brand: str = "g1/b1")
         await earn(
             session,
             programme,
-            [Earn(world.fans[who], f"test:{next(_KEYS)}", points=points, reason="test")],
+            [Earn(world.fans[who], f"mall:{next(_KEYS)}", points=points, reason="test")],
             actor="test",
         )
 

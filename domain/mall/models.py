@@ -18,8 +18,8 @@ class GiftState(StrEnum):
 class Gift(SQLModel, table=True):
     """What fans get for points (礼品). One piece costs `points` and `cash`, the latter in minor units of `currency`.
 
-    `least_level_id` is the level a fan has to stand on, or above, to have it. `stock` says how many are left of all that were ever put in, which is `stocked`. It changes by one conditional
-    statement, never by a row read before.
+    `least_level_id` is the level a fan has to stand on, or above. `stock` says how many are left of all that were ever
+    put in, which is `stocked`. It changes by one conditional statement, never by a row read before.
     """
 
     __tablename__ = "gifts"

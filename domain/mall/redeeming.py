@@ -55,7 +55,8 @@ async def redeem(
 ) -> Redeemed:
     """Order a gift for a fan of its brand and set the points aside.
 
-    Raises GiftNotOnSale, GiftOutOfStock, GiftLimitReached, GiftLevelTooLow, PriceChanged, InsufficientPoints and BadInput.
+    Raises GiftNotOnSale, GiftOutOfStock, GiftLimitReached, GiftLevelTooLow, PriceChanged, InsufficientPoints and
+    BadInput.
     """
     if not 1 <= wish.quantity <= MAX_QUANTITY:
         raise BadInput(f"quantity must be between 1 and {MAX_QUANTITY}.", field=("input", "quantity"))

@@ -1,6 +1,6 @@
 """Where the timeline's entries come from. A later capability adds a source here and its kind to `TimelineKind`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,12 +12,14 @@ from domain.events.models import FanEvent
 from domain.fans.models import Fan
 from domain.mall.models import Redemption
 from domain.orders.models import Order
+from domain.points.ledger.models import PointAccount, PointTransfer
 from domain.scope import Scope
 from domain.tables import table_of
 from domain.timeline.models import ChangeKind, FanChange
 
 events, orders, changes = table_of(FanEvent), table_of(Order), table_of(FanChange)
 redemptions = table_of(Redemption)
+transfers, accounts = table_of(PointTransfer), table_of(PointAccount)
 
 
 class TimelineKind(StrEnum):
@@ -26,6 +28,7 @@ class TimelineKind(StrEnum):
     EVENT = "EVENT"
     ORDER = "ORDER"
     REDEMPTION = "REDEMPTION"
+    POINTS = "POINTS"
     TAG = "TAG"
     LEVEL = "LEVEL"
     IDENTITY = "IDENTITY"
@@ -38,20 +41,26 @@ SAID: dict[str, Any] = {
     "name": String(),
     "detail": Json,
     **dict.fromkeys(("content", "product", "campaign", "scene", "number", "source", "currency"), String()),
-    **dict.fromkeys(("amount", "tag_id"), BigInt),
+    "reason": String(),
+    **dict.fromkeys(("amount", "tag_id", "points", "growth", "balance"), BigInt),
     "item_count": Integer(),
 }
 
 
 @dataclass(frozen=True)
 class Source:
-    """Rows of one table that belong to a fan. `rank` decides between sources at one moment, and is never changed."""
+    """Rows of one table that belong to a fan. `rank` decides between sources at one moment, and is never changed.
+
+    `owned` is the condition that a row is a fan's, where the table does not name the fan itself. Two sources of one
+    table share its rank.
+    """
 
     rank: int
     kinds: frozenset[TimelineKind]
     table: FromClause
     at: ColumnElement[Any]
     said: dict[str, Any]
+    owned: Callable[[int], ColumnElement[bool]] | None = None
 
     def rows(self, fan_id: int, *conditions: ColumnElement[bool]) -> Select[Any]:
         """Select the fan's rows in the columns all sources share."""
@@ -62,7 +71,8 @@ class Source:
             for name, kind in SAID.items()
         ]
         key = (self.at.label("at"), literal_column(str(self.rank), Integer).label("rank"), self.table.c.id.label("id"))
-        return select(*key, *said).where(self.table.c.fan_id == fan_id, *conditions)
+        mine = self.table.c.fan_id == fan_id if self.owned is None else self.owned(fan_id)
+        return select(*key, *said).where(mine, *conditions)
 
 
 EVENTS = Source(
@@ -91,6 +101,29 @@ REDEMPTIONS = Source(
     | {"item_count": redemptions.c.quantity, "amount": redemptions.c.cash}
     | {name: redemptions.c[name] for name in ("number", "currency")},
 )
+
+
+def _own_account(fan_id: int) -> ColumnElement[bool]:
+    # one account, and so one range of the index, in its order
+    own = select(accounts.c.id).where(accounts.c.fan_id == fan_id, accounts.c.former.is_(False))
+    return transfers.c.account_id == own.scalar_subquery()
+
+
+def _former_accounts(fan_id: int) -> ColumnElement[bool]:
+    return transfers.c.account_id.in_(select(accounts.c.id).where(accounts.c.fan_id == fan_id, accounts.c.former))
+
+
+_POINTS = (
+    4,
+    frozenset({TimelineKind.POINTS}),
+    transfers,
+    transfers.c.occurred_at,
+    {"kind": literal("POINTS"), "name": transfers.c.kind}
+    | {name: transfers.c[name] for name in ("reason", "points", "growth", "balance")},
+)
+POINTS = Source(*_POINTS, _own_account)
+# of who was merged into the fan: what moved their accounts before
+FORMER_POINTS = Source(*_POINTS, _former_accounts)
 CHANGES = Source(
     3,
     frozenset(TimelineKind(kind.value) for kind in ChangeKind),
@@ -113,6 +146,8 @@ def readable(
         found.append((ORDERS, [scope.where("order:read", orders)]))
     if TimelineKind.REDEMPTION in kinds and scope.can("redemption:read"):
         found.append((REDEMPTIONS, [scope.where("redemption:read", redemptions)]))
+    if TimelineKind.POINTS in kinds and (own or scope.holds("points:read", fan)):
+        found += [(POINTS, []), (FORMER_POINTS, [])]
     wanted = kinds & CHANGES.kinds
     if not scope.holds("tag:read", fan):
         wanted -= {TimelineKind.TAG}

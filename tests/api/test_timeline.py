@@ -1,5 +1,6 @@
 """timeline and myTimeline: what happened to one fan, for who may see them, and for the fan but what is internal."""
 
+from tests.api.test_points import adjust
 from tests.cast import codes
 from tests.world import Client
 
@@ -62,3 +63,21 @@ async def test_a_fan_sees_their_own_but_not_how_the_brand_files_them(client: Cli
 
     assert [(entry["kind"], entry["number"]) for entry in mine["nodes"]] == [("ORDER", FAN)]
     assert mine["totalCount"] == 1
+
+
+POINTS = """query($fan: ID!) { timeline(fanId: $fan, first: 50, kinds: [POINTS]) {
+  nodes { kind name points growth balance reason } totalCount } }"""
+
+
+async def test_what_moved_points_is_on_the_timeline_of_who_may_read_points(client: Client) -> None:
+    fan = client.world.id("Fan", FAN)
+    await adjust(client, FAN, points=100, growth=5)
+    await adjust(client, FAN, key="l", points=-30, reason="mistake")
+
+    found = (await client.data("B1", POINTS, fan=fan))["timeline"]
+
+    spent = {"kind": "POINTS", "name": "ADJUST", "points": -30, "growth": 0, "balance": 70, "reason": "mistake"}
+    assert found["nodes"][0] == spent
+    assert found["totalCount"] == len(found["nodes"]) == 2
+    mine = await client.data(FAN, "{ myTimeline(first: 9, kinds: [POINTS]) { nodes { name points balance } } }")
+    assert mine["myTimeline"]["nodes"][0] == {"name": "ADJUST", "points": -30, "balance": 70}

@@ -12,6 +12,10 @@ from domain.events.models import EventCount, FanEvent
 from domain.fans.queries import get_fan
 from domain.orders.models import Order
 from domain.page import PageArgs
+from domain.points.ledger.models import PointAccount, PointTransfer, TransferKind
+from domain.points.ledger.rules import Earn
+from domain.points.ledger.service import earn
+from domain.points.programme.queries import programme_of
 from domain.ranges import TimeRange
 from domain.tables import table_of
 from domain.timeline.changes import Change, record
@@ -25,6 +29,7 @@ from tests.world import START, World
 FAN = "g1/b1/d1#1"
 ALL = frozenset(TimelineKind)
 events, orders, changes, counts = (table_of(model) for model in (FanEvent, Order, FanChange, EventCount))
+accounts, transfers = table_of(PointAccount), table_of(PointTransfer)
 Entry = tuple[datetime, int, int, str]
 
 
@@ -34,6 +39,9 @@ async def fill(world: World, chance: random.Random) -> list[Entry]:
         fan = await get_fan(session, EVERYTHING, world.fans[FAN])
         own = {"group_id": fan.group_id, "brand_id": fan.brand_id, "fan_id": fan.id}
         await session.execute(delete(changes).where(changes.c.fan_id == fan.id))
+        programme = await programme_of(session, fan.brand_id)
+        joined = insert(accounts).values(**own, former=True).returning(accounts.c.id)
+        former = (await session.execute(joined)).scalar_one()
         for number in range(25):
             moment = START + timedelta(days=chance.randrange(8))
             seen = {**own, "name": "scan", "occurred_at": moment, "received_at": moment}
@@ -41,6 +49,9 @@ async def fill(world: World, chance: random.Random) -> list[Entry]:
             order = {**own, "source": "t", "number": str(number), "state": "PAID", "amount": 5, "currency": "CNY"}
             if number % 3 == 0:
                 await session.execute(insert(orders).values(**order, item_count=1, placed_at=moment))
+            await earn(session, programme, [Earn(fan.id, f"t:{number}", 1, at=moment)], actor="test")
+            if number % 5 == 0:
+                await session.execute(insert(transfers).values(_before_the_merge(fan, former, number, moment)))
             kind = chance.choice(list(ChangeKind))
             place = (fan.group_id, fan.brand_id, fan.id)
             await record(session, [Change(*place, kind, ChangeAct.CHANGED, "test", at=moment)])
@@ -49,7 +60,19 @@ async def fill(world: World, chance: random.Random) -> list[Entry]:
             for row in await session.execute(select(table).where(table.c.fan_id == fan.id)):
                 said = {1: "EVENT", 2: "ORDER"}.get(rank) or row.kind
                 found.append((getattr(row, at), rank, row.id, str(said)))
+        mine = select(transfers).where(
+            transfers.c.account_id.in_(select(accounts.c.id).where(accounts.c.fan_id == fan.id))
+        )
+        found += [(row.occurred_at, 4, row.id, "POINTS") for row in await session.execute(mine)]
     return sorted(found, reverse=True)
+
+
+def _before_the_merge(fan: Any, account_id: int, number: int, moment: datetime) -> dict[str, Any]:
+    """Return a transfer of the account of somebody who is the fan now."""
+    place = {"group_id": fan.group_id, "brand_id": fan.brand_id, "account_id": account_id, "source": f"former:{number}"}
+    sums = dict.fromkeys(("points", "growth", "balance", "growth_balance"), 0)
+    said = {"kind": TransferKind.ADJUST.value, "reason": "r", "actor": "test"}
+    return {**place, **sums, **said, "occurred_at": moment, "recorded_at": moment}
 
 
 def lies(moment: datetime, at: TimeRange | None) -> bool:
