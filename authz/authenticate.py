@@ -4,13 +4,11 @@ import hmac
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from authz import records
-from authz.compile import GrantRow, compile_fan_scope, compile_scope
+from authz.compile import compile_fan_scope
 from authz.directory import Directory
+from authz.granted import compile_granted
 from authz.lru import Lru
-from authz.templates import FAN_ROLE, CustomRoles, Templates
+from authz.templates import FAN_ROLE, Templates
 from authz.tokens import PresentedApiKey, Tokens, bearer, presented_api_key
 from authz.viewer import Anonymous, FanViewer, ServiceViewer, StaffViewer, Viewer
 from domain import clock
@@ -100,30 +98,9 @@ class Authenticator:
         if kept is None or (kept.until is not None and kept.until <= clock.now()):
             now = clock.now()
             async with self._database.reading(self._reading_scope) as session:
-                kept = await self._compile(session, viewer, version, now)
+                # read after the version: what is kept under a version is never older than it
+                scope, grants = await compile_granted(session, self._templates, viewer, version, now)
+            expiries = [grant.expires_at for grant in grants if grant.expires_at is not None and grant.expires_at > now]
+            kept = _Kept(scope, min(expiries, default=None))
             self._scopes.put(key, kept)
         return kept.scope
-
-    async def _compile(
-        self, session: AsyncSession, viewer: StaffViewer | ServiceViewer, version: int, now: datetime
-    ) -> _Kept:
-        # read after the version: what is kept under a version is never older than it
-        grants = await records.list_grants(session, viewer)
-        custom = await self._custom_roles(session, viewer.group_id, version, grants)
-        scope = compile_scope(
-            viewer.principal,
-            viewer.group_id,
-            grants,
-            rights=lambda role: self._templates.of(role, custom),
-            policy_version=version,
-            now=now,
-        )
-        expiries = [grant.expires_at for grant in grants if grant.expires_at is not None and grant.expires_at > now]
-        return _Kept(scope, min(expiries, default=None))
-
-    async def _custom_roles(
-        self, session: AsyncSession, group_id: int, version: int, grants: list[GrantRow]
-    ) -> CustomRoles:
-        codes = {grant.role for grant in grants if not self._templates.is_built_in(grant.role)}
-        rows = await records.list_role_permissions(session, group_id, codes) if codes else ()
-        return CustomRoles(group_id, version, rows)

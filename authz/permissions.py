@@ -22,6 +22,7 @@ PERMISSIONS: Mapping[str, str] = {
     "points:adjust": "Give fans points and growth by hand, or take some.",
     "points:approve": "Decide on adjustments that another person proposed.",
     "points:audit": "Recompute the ledger of points and see what is wrong with it.",
+    "points:export": "Take a brand's ledger of points out of the system, for finance.",
     "points_programme:write": "Say when points expire and what is taken back of them.",
     "point_rule:read": "See what a brand gives points for.",
     "point_rule:write": "Say what a brand gives points for, and install its programme.",

@@ -68,6 +68,13 @@ class DownloadClaims(NamedTuple):
     fan_id: int
 
 
+class ReportClaims(NamedTuple):
+    """The report a link was made for, and who asked for it."""
+
+    job_id: int
+    principal: str
+
+
 class NewApiKey(NamedTuple):
     """A key to show once, and the two parts of it to store."""
 
@@ -110,7 +117,7 @@ class Tokens:
         """Make a fan's access token, bound to the brand. Raises ValueError where no signing secret is configured."""
         if self._fan_key is None:
             raise ValueError("fan tokens need a signing secret")
-        place = {"brand_id": brand_id, "group_id": group_id}
+        place: dict[str, int | str] = {"brand_id": brand_id, "group_id": group_id}
         lifetime = ttl or self._settings.fan_ttl
         return self._mint(self._fan_key, self._settings.audience_fan, lifetime, str(fan_id), place)
 
@@ -147,6 +154,31 @@ class Tokens:
             return DownloadClaims(int(claims["sub"]), int(claims["fan_id"]))
         except (KeyError, TypeError, ValueError):
             raise Unauthenticated from None
+
+    def mint_report(self, job_id: int, principal: str, ttl: timedelta) -> str:
+        """Make the token of a link to a report. Raises ValueError where no signing secret is configured."""
+        if self._download_key is None:
+            raise ValueError("links need a signing secret")
+        return self._mint(self._download_key, self._report_audience, ttl, str(job_id), {"principal": principal})
+
+    def verify_report(self, token: str) -> ReportClaims:
+        """Return what the token of a link to a report says. Raises Unauthenticated."""
+        if self._download_key is None or len(token) > MAX_TOKEN_CHARACTERS:
+            raise Unauthenticated
+        claims = self._claims(token, self._download_key, self._report_audience)
+        try:
+            return ReportClaims(int(claims["sub"]), str(claims["principal"]))
+        except (KeyError, TypeError, ValueError):
+            raise Unauthenticated from None
+
+    @property
+    def makes_links(self) -> bool:
+        """Tell whether links can be signed here."""
+        return self._download_key is not None
+
+    @property
+    def _report_audience(self) -> str:
+        return f"{self._settings.audience_staff}:report"
 
     @property
     def _download_audience(self) -> str:
@@ -185,7 +217,7 @@ class Tokens:
         return claims
 
     def _mint(
-        self, key: _SecretKey, audience: str, ttl: timedelta, subject: str, more: dict[str, int] | None = None
+        self, key: _SecretKey, audience: str, ttl: timedelta, subject: str, more: dict[str, int | str] | None = None
     ) -> str:
         made_at = int(clock.now().timestamp())
         claims = {"iss": self._settings.issuer, "aud": audience, "sub": subject, "iat": made_at, **(more or {})}

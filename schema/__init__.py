@@ -15,6 +15,7 @@ from schema.mall import FanMallMutation, FanMallQuery, MallMutation, MallQuery
 from schema.operations import OperationsQuery
 from schema.orders import FanOrdersQuery, OrdersMutation, OrdersQuery
 from schema.persons import PersonsMutation, PersonsQuery
+from schema.point_exports import PointExportsMutation
 from schema.point_grants import PointGrantsMutation, PointGrantsQuery
 from schema.point_rules import PointRulesMutation, PointRulesQuery
 from schema.points import FanPointsQuery, PointsMutation, PointsQuery
@@ -64,6 +65,7 @@ class Mutation(
     LevelsMutation,
     OrdersMutation,
     PersonsMutation,
+    PointExportsMutation,
     PointGrantsMutation,
     PointRulesMutation,
     PointsMutation,

@@ -6,7 +6,7 @@ from functools import partial
 import strawberry
 
 from domain.jobs.models import JobKind, JobState
-from resolvers import jobs, privacy, tenancy
+from resolvers import exports, jobs, privacy, tenancy
 from schema.arguments import enum_type
 from schema.bind import Node, column, entity, query, relation, value
 from schema.ids import encode
@@ -16,6 +16,12 @@ from schema.tenancy import Brand
 enum_type(JobKind)
 enum_type(JobState)
 job_id = partial(encode, "Job")
+
+
+@strawberry.type(description="Where a document can be fetched.")
+class Download:
+    path: str = column("The path at this server, to be fetched by GET without a token. Keep it to yourself.")
+    expires_at: datetime = column("Until when the link works; ask again for another.")
 
 
 @entity("A piece of long work (任务): the worker does it in steps, and another goes on where one ended.")
@@ -28,12 +34,7 @@ class Job(Node):
     created_at: datetime = column("When it was asked for.")
     finished_at: datetime | None = column("When it ended.")
     brand = relation(tenancy.brands_of, Brand | None)
-
-
-@strawberry.type(description="Where a document can be fetched.")
-class Download:
-    path: str = column("The path at this server, to be fetched by GET without a token. Keep it to yourself.")
-    expires_at: datetime = column("Until when the link works; ask again for another.")
+    download = relation(exports.downloads_of, Download | None)
 
 
 @strawberry.type(description="A piece of long work I asked for.")

@@ -18,7 +18,7 @@ from authz.viewer import Anonymous, ServiceViewer
 from resolvers.context import Context, Services
 from schema import fan_schema, staff_schema
 from schema.gate import Limits
-from server.downloads import DOWNLOAD_PATH, Downloads
+from server.downloads import DOWNLOAD_PATH, REPORT_PATH, Downloads
 from server.events import EventsEndpoint
 from server.health import Health
 from server.http import GraphQLEndpoint, Options
@@ -109,6 +109,7 @@ def create_app(settings: Settings, runtime: Runtime) -> Starlette:
             Route("/livez", health.livez),
             Route("/readyz", health.readyz),
             Route(DOWNLOAD_PATH, Downloads(services).download, methods=["GET"]),
+            Route(REPORT_PATH, Downloads(services).report, methods=["GET"]),
             # for the path a proxy has put before these
             *(Route(path, endpoint) for path, endpoint in endpoints.items()),
             *(WebSocketRoute(path, endpoint) for path, endpoint in endpoints.items()),

@@ -18,10 +18,10 @@ from domain.points import auditing
 from domain.points import upkeep as points_upkeep
 from domain.points.earning.consumer import Earner
 from domain.points.sealer import Sealer
-from domain.privacy.handlers import handlers
 from domain.privacy.service import prune_exports
 from graph.projector import Projector
 from resolvers.context import Services
+from server.handlers import all_handlers
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ AUDITED_EACH = timedelta(days=1)
 async def work(services: Services, stop: asyncio.Event) -> None:
     """Project, do jobs and forget until told to stop; what is under way is finished first."""
     projector = Projector(services.database, services.graph)
-    runner = Runner(services.database, handlers(services.vault, services.erasure_list))
+    runner = Runner(services.database, all_handlers(services))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(projector.run(stop))
         tasks.create_task(runner.run(stop))

@@ -30,8 +30,8 @@ class JobFilter:
     state: JobState | None = said("Jobs in this state.", None)
 
 
-async def jobs_by_id(session: AsyncSession, scope: Scope, ids: Iterable[int]) -> dict[int, Job]:
-    return await reads.by_id(session, scope.where(READ, jobs), Job, ids)
+async def jobs_by_id(session: AsyncSession, scope: Scope, ids: Iterable[int], permission: str = READ) -> dict[int, Job]:
+    return await reads.by_id(session, scope.where(permission, jobs), Job, ids)
 
 
 async def get_own_job(session: AsyncSession, scope: Scope, job_id: int) -> Job:

@@ -21,11 +21,11 @@ async def submit(
     *,
     group_id: int,
     brand_id: int,
-    fan_id: int,
+    fan_id: int | None,
     principal: str,
     input: dict[str, Any] | None = None,
 ) -> int:
-    """Ask for a job about a fan and return its id: that of the one under way, where there is one of the kind."""
+    """Ask for a job and return its id: about a fan that of the one under way, where there is one of the kind."""
     now = clock.now()
     row = {
         "group_id": group_id,
@@ -51,7 +51,7 @@ async def submit(
     return int(known)
 
 
-async def find_open(session: AsyncSession, kind: JobKind, fan_id: int) -> int | None:
+async def find_open(session: AsyncSession, kind: JobKind, fan_id: int | None) -> int | None:
     """Return the job of a kind that is under way about a fan, or None."""
     mine = (jobs.c.kind == kind.value, jobs.c.fan_id == fan_id, jobs.c.state.in_(OPEN))
     return (await session.execute(select(jobs.c.id).where(*mine))).scalar()

@@ -22,6 +22,7 @@ CALLERS = (*sorted(READERS), NOBODY, FAN, NO_TOKEN)
 
 ID = encode("Nothing", 1)
 FIRST = "(first: 1) { nodes { __typename } }"
+DAYS = 'since: "2026-01-01", until: "2026-01-31"'
 PAYMENT = 'paymentReference: "x", idempotencyKey: "x"'
 # for each field of each schema: how to ask it harmlessly, and who may
 STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
@@ -140,6 +141,10 @@ STAFF_TABLE: dict[str, tuple[str, frozenset[str]]] = {
     ),
     "Mutation.adjustPoints": (
         f'adjustPoints(input: {{fanId: "{ID}", points: 1, reason: "x", idempotencyKey: "x"}}) {{ replayed }}',
+        ADMINS,
+    ),
+    "Mutation.exportPoints": (
+        f'exportPoints(input: {{brandId: "{ID}", report: TRANSFERS, {DAYS}}}) {{ userErrors {{ code }} }}',
         ADMINS,
     ),
     "Mutation.approvePointAdjustment": (
