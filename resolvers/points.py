@@ -119,11 +119,12 @@ class AdjustmentRef:
     """An adjustment that waits."""
 
     adjustment_id: PointAdjustmentId = said("The adjustment.")
+    dry_run: bool = said("Say what would happen and write nothing.", default=False)
 
 
 async def approve_point_adjustment(context: Context, input: AdjustmentRef) -> dict[str, Any]:
     """Carry out an adjustment that another person proposed."""
-    async with context.transaction() as session:
+    async with context.transaction(dry_run=input.dry_run) as session:
         found, programme = await _decidable(session, context, input.adjustment_id)
         await adjusting.approve(session, programme, found.id, actor=context.viewer.principal)
         return {"adjustment": await _adjustment(session, context, found.id, APPROVE)}

@@ -4,20 +4,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import case, insert, update
+from sqlalchemy import case, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
 from domain.database import dialect_insert
+from domain.fans.models import Fan
 from domain.persons import merging
 from domain.persons.holdings import among
 from domain.persons.models import ConflictState, Identity, IdentityConflict, MergeReason, Person
 from domain.persons.naming import Batch
 from domain.persons.rules import Conflict, Merge, Named, Plan
 from domain.tables import table_of
+from domain.timeline import changes
+from domain.timeline.models import ChangeAct, ChangeKind
 from domain.vault import GroupVault, normalise
 
 persons, identities, conflicts = table_of(Person), table_of(Identity), table_of(IdentityConflict)
+fans = table_of(Fan)
 
 
 async def carry_out(
@@ -28,6 +32,8 @@ async def carry_out(
     attached = [(named, ids.get(to, to)) for named, to in plan.attach]
     if not await _attach(session, keys, batch, attached, brand_id):
         return None
+    known = [(named, to) for named, to in plan.attach if to not in ids]
+    await _tell(session, known, principal=principal, brand_id=brand_id)
     await _prove(session, plan.prove)
     await _hand_over(session, keys.group_id, principal, [(i, was, ids.get(to, to)) for i, was, to in plan.hand_over])
     await _open_conflicts(session, keys.group_id, batch, plan.conflicts, ids)
@@ -87,6 +93,28 @@ async def _attach(
     ]
     statement = dialect_insert(session, identities).on_conflict_do_nothing().returning(identities.c.id)
     return len((await session.execute(statement, rows)).all()) == len(rows)
+
+
+async def _tell(
+    session: AsyncSession, attached: Sequence[tuple[Named, int]], *, principal: str, brand_id: int | None
+) -> None:
+    """Write on the timeline of whom the brand knows already that another identity is theirs; no other brand is told."""
+    if not attached or brand_id is None:
+        return
+    of = (fans.c.brand_id == brand_id, among(session, fans.c.person_id, sorted({person for _, person in attached})))
+    columns = (fans.c.id, fans.c.group_id, fans.c.person_id)
+    there = {row.person_id: row for row in await session.execute(select(*columns).where(*of))}
+    told = [(named, there[person]) for named, person in attached if person in there]
+    await changes.record(
+        session,
+        [
+            changes.Change(
+                *(fan.group_id, brand_id, fan.id, ChangeKind.IDENTITY, ChangeAct.ADDED, principal),
+                detail={"identity": named.kind.value},
+            )
+            for named, fan in told
+        ],
+    )
 
 
 def _value(batch: Batch, named: Named) -> str:

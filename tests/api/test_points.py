@@ -146,6 +146,9 @@ async def test_above_the_limit_another_person_decides(client: Client) -> None:
     assert own["userErrors"] == [{"code": "SECOND_PERSON_NEEDED"}]
     assert await client.codes("S1", APPROVE, i=ref) == ["FORBIDDEN"]
     assert (await client.data("B2", APPROVE, i=ref))["approvePointAdjustment"]["userErrors"] == [{"code": "NOT_FOUND"}]
+    before = await snapshot(client.world)
+    would = (await client.data("HQ1", APPROVE, i={**ref, "dryRun": True}))["approvePointAdjustment"]["adjustment"]
+    assert (would["state"], await snapshot(client.world)) == ("DONE", before)
     done = (await client.data("HQ1", APPROVE, i=ref))["approvePointAdjustment"]["adjustment"]
     assert (done["state"], done["decidedBy"] != done["proposedBy"]) == ("DONE", True)
     assert await has(client, OTHER) == {"growth": 41}

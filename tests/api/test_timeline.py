@@ -81,3 +81,19 @@ async def test_what_moved_points_is_on_the_timeline_of_who_may_read_points(clien
     assert found["totalCount"] == len(found["nodes"]) == 2
     mine = await client.data(FAN, "{ myTimeline(first: 9, kinds: [POINTS]) { nodes { name points balance } } }")
     assert mine["myTimeline"]["nodes"][0] == {"name": "ADJUST", "points": -30, "balance": 70}
+
+
+IDENTITIES = """query($fan: ID!) { timeline(fanId: $fan, first: 50, kinds: [IDENTITY]) { nodes { name detail } } }"""
+TRACK = """mutation($i: TrackEventsInput!) { trackEvents(input: $i) { results { outcome } } }"""
+
+
+async def test_an_identity_that_came_to_a_fan_is_on_the_timeline_of_the_brand_that_was_told(client: Client) -> None:
+    fan, known = client.world.id("Fan", FAN), {"kind": "EXTERNAL_ID", "value": FAN, "issuer": "test"}
+    new = {"kind": "OPENID", "value": "o-77", "issuer": "wx"}
+    for identities in ([known, new], [known, new], [{**new, "value": "o-78"}]):
+        events = [{"name": "sign_in", "identities": identities}]
+        await client.data("SERVICE", TRACK, i={"brandId": client.world.id("Brand", "g1/b1"), "events": events})
+
+    found = (await client.data("B1", IDENTITIES, fan=fan))["timeline"]["nodes"]
+
+    assert found == [{"name": "ADDED", "detail": {"identity": "OPENID"}}]
