@@ -106,7 +106,7 @@ async def test_two_workers_seal_each_transfer_once(world: World) -> None:
 
 @pytest.mark.postgresql
 async def test_a_transfer_that_commits_late_under_a_lower_id_is_sealed_before_what_came_after(world: World) -> None:
-    database, programme = world.services.database, None
+    database = world.services.database
     sealer = Sealer(database, world.services.vault)
     async with database.writing(EVERYTHING) as session:
         programme = await programme_of(session, world.nodes["g1/b1"])
