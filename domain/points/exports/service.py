@@ -47,8 +47,8 @@ async def ask(session: AsyncSession, principal: str, brand: Brand, wanted: Point
     day = clock.now() - timedelta(days=1)
     if sum(row.created_at > day for row in recent) >= EXPORTS_A_DAY:
         raise RateLimited(f"A brand's ledger is exported at most {EXPORTS_A_DAY} times a day.")
-    place = {"group_id": brand.group_id, "brand_id": brand.id, "fan_id": None}
-    job_id = await submit(session, JobKind.EXPORT_POINTS, **place, principal=principal, input=said_so)
+    kind, place = JobKind.EXPORT_POINTS, {"group_id": brand.group_id, "brand_id": brand.id}
+    job_id = await submit(session, kind, **place, fan_id=None, principal=principal, input=said_so)
     deed = audit.Deed(brand.group_id, brand.id, EXPORT, f"Job:{job_id}", said_so)
     await audit.record(session, principal, [deed])
     return job_id
