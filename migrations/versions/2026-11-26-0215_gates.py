@@ -6,7 +6,7 @@ from alembic import op
 from migrations.rebuilt import rebuild
 
 revision = "0013"
-down_revision = "0012"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

@@ -69,7 +69,9 @@ BOUNDED = {
         ("LevelProgramme.levels", "Query.myLevels"), "at most 20 are in force, bounded where they are said"
     ),
     "SetLevelsPayload.moves": "one for each two levels of a brand that fans move between",
-    "PointGrant.cuts": "one for each cap a rule can have, at most 5",
+    **dict.fromkeys(("PointGrant.cuts", "Task.cuts", "StaffTask.cuts"), "one for each cap a rule can have, at most 5"),
+    **dict.fromkeys(("Task.caps", "StaffTask.caps"), "one for each cap a rule can have, at most 4"),
+    "LedgerChain.faults": "the first 100",
     "ReverseRegistrationPayload.grants": "at most 250 are taken back at once",
     "GiftStanding.bars": "one for each reason there is, and there are few",
 }
