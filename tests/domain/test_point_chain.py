@@ -63,7 +63,7 @@ class Forger:
             on_sqlite = session.get_bind().dialect.name == "sqlite"
             for table in tables:
                 dropped = [f"DROP TRIGGER {table}_no_update", f"DROP TRIGGER {table}_no_delete"]
-                for one in dropped if on_sqlite else [f"ALTER TABLE {table} DISABLE TRIGGER ALL"]:
+                for one in dropped if on_sqlite else [f"ALTER TABLE {table} DISABLE TRIGGER USER"]:
                     await session.execute(text(one))
             await session.execute(statement)
 
