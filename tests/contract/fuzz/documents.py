@@ -240,12 +240,12 @@ class Writer:
         """Write the arguments, and return the order the field is asked in beside them."""
         given: dict[str, Any] = {}
         for argument_name, argument in definition.args.items():
-            if argument_name not in PAGE or "after" not in definition.args:
+            if argument_name not in PAGE or "before" not in definition.args:
                 made = self.draft.values.argument(name, argument_name, argument)
                 if made is not OMITTED:
                     given[argument_name] = made
         order = order_of(self.draft.values, given.get("orderBy", OMITTED), definition)
-        if "after" in definition.args:
+        if "before" in definition.args:
             given |= window(self.draft.values, name, order, definition)
         names = list(given)
         self.rng.shuffle(names)

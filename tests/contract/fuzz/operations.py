@@ -170,7 +170,7 @@ def first_pages(schema: GraphQLSchema, *, without: frozenset[str] = frozenset())
     assert schema.query_type
     made = []
     for name, definition in schema.query_type.fields.items():
-        if not {"after", "first"} <= set(definition.args) or name in without:
+        if "before" not in definition.args or name in without:
             continue
         argument = definition.args.get("orderBy")
         for order in list(argument.type.of_type.values) if argument else [None]:
