@@ -303,3 +303,18 @@ async def test_who_was_merged_away_or_erased_meanwhile_is_who_they_are_now_or_no
 
     assert {row.fan_id for row in await granted(world)} == {world.fans[OTHER]}
     await sound(world)
+
+
+async def test_a_refund_takes_back_what_a_rule_gave_that_is_disabled_by_now(client: Client) -> None:
+    world = client.world
+    rule_id = await rule(client, "buy", "order_received", points=1, perAmount="10")
+    await ordered(world, order("1"))
+    await give(world)
+    disable = "mutation($i: DisablePointRuleInput!) { disablePointRule(input: $i) { userErrors { code } } }"
+    await client.data("HQ1", disable, i={"ruleId": rule_id})
+
+    await ordered(world, order("1", OrderState.CANCELLED))
+    await give(world)
+
+    assert (await has(world, world.fans[FAN])).spendable == 0
+    await sound(world)

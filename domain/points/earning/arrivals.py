@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.outbox import Event, emit
@@ -39,8 +39,8 @@ async def arrived(session: AsyncSession, brand: Brand, arrivals: Sequence["Arriv
 
 
 async def orders_changed(session: AsyncSession, brand: Brand, order_ids: Sequence[int]) -> None:
-    """Note the orders where the brand has a rule for orders."""
-    if order_ids and await _with_rules(session, brand, ORDER_EVENTS):
+    """Note the orders where the brand has a rule for orders, or had one: what it gave goes back with the money."""
+    if order_ids and await _with_rules(session, brand, ORDER_EVENTS, disabled_too=True):
         pieces = range(0, len(order_ids), IDS_PER_ROW)
         told = [_told(brand, ORDERS, order_ids[n], list(order_ids[n : n + IDS_PER_ROW])) for n in pieces]
         await emit(session, told)
@@ -58,9 +58,12 @@ def _told(brand: Brand, kind: str, first: int, what: Sequence[object]) -> Event:
     return Event(brand.group_id, brand.id, CONSUMER, kind, f"{kind}:{first}", 1, {"brand": brand.id, kind: what})
 
 
-async def _with_rules(session: AsyncSession, brand: Brand, names: Iterable[str]) -> set[str]:
+async def _with_rules(
+    session: AsyncSession, brand: Brand, names: Iterable[str], *, disabled_too: bool = False
+) -> set[str]:
     """Return those of the names that an enabled rule of the brand is about."""
-    mine = (point_rules.c.brand_id == brand.id, point_rules.c.event.in_(sorted(names)), point_rules.c.enabled)
+    counts = true() if disabled_too else point_rules.c.enabled
+    mine = (point_rules.c.brand_id == brand.id, point_rules.c.event.in_(sorted(names)), counts)
     return set((await session.execute(select(point_rules.c.event).where(*mine).distinct())).scalars())
 
 
