@@ -18,7 +18,7 @@ from domain.orders.rules import IdentityInput, OrderInput, RefundInput
 from domain.orders.service import OrderBatch, record_orders
 from domain.outbox.models import Outbox
 from domain.persons.models import IdentityKind
-from domain.points.earning import consumer
+from domain.points.earning import by_order, consumer
 from domain.points.earning.by_event import Noted, earn_by_events
 from domain.points.earning.by_order import earn_by_orders
 from domain.points.earning.consumer import Earner
@@ -30,6 +30,7 @@ from domain.points.programme.rules import Programme
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 from tests.cast import EVERYTHING, changed, snapshot
+from tests.conftest import DATABASE
 from tests.domain.test_mall import merge
 from tests.earning import counted, did, give, granted, has, install, refer, rule, send, sound
 from tests.statements import statements_of
@@ -315,6 +316,33 @@ async def test_a_refund_takes_back_what_a_rule_gave_that_is_disabled_by_now(clie
 
     await ordered(world, order("1", OrderState.CANCELLED))
     await give(world)
+
+    assert (await has(world, world.fans[FAN])).spendable == 0
+    await sound(world)
+
+
+@pytest.mark.skipif(DATABASE == "sqlite", reason="one writer at a time")
+async def test_an_order_cancelled_while_it_is_granted_is_taken_back_by_whichever_worker(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = client.world
+    await rule(client, "buy", "order_received", points=1, perAmount="10")
+    (one,) = await ordered(world, order("1"))
+    looked, real, turns = asyncio.Event(), by_order.grant, iter(range(9))
+
+    async def slow(*given: Any, **more: Any) -> Any:
+        if next(turns) == 0:
+            looked.set()
+            await asyncio.sleep(1)
+        return await real(*given, **more)
+
+    async def cancel_and_look() -> None:
+        await looked.wait()
+        await ordered(world, order("1", OrderState.CANCELLED))
+        await look_at(world, one)
+
+    monkeypatch.setattr(by_order, "grant", slow)
+    await asyncio.gather(look_at(world, one), cancel_and_look())
 
     assert (await has(world, world.fans[FAN])).spendable == 0
     await sound(world)

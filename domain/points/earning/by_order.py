@@ -37,8 +37,9 @@ async def earn_by_orders(session: AsyncSession, programme: Programme, order_ids:
     fans = await current_fans(session, programme.brand_id, earning | await _granted_to(session, programme, order_ids))
     if fans:
         await lock_of_fans(session, programme, set(fans.values()))
-    # whoever changes an order after this look leaves a note that is worked off after what is written here
-    now = await _orders(session, programme, order_ids)
+    # whoever changes an order after this look leaves a note that is worked off after what is written here: the orders
+    # are held, or another worker could work it off before what is granted here is there to be taken back
+    now = await _orders(session, programme, order_ids, held=True)
     if any(now[order_id].fan_id != row.fan_id for order_id, row in seen.items() if order_id in now):
         raise Conflict
     await _take_back(session, programme, now)
@@ -46,9 +47,12 @@ async def earn_by_orders(session: AsyncSession, programme: Programme, order_ids:
     await grant(session, programme, [one for one in found if one is not None], actor=ACTOR)
 
 
-async def _orders(session: AsyncSession, programme: Programme, order_ids: Collection[int]) -> dict[int, Any]:
+async def _orders(
+    session: AsyncSession, programme: Programme, order_ids: Collection[int], *, held: bool = False
+) -> dict[int, Any]:
     mine = (orders.c.brand_id == programme.brand_id, among(session, orders.c.id, sorted(set(order_ids))))
-    return {row.id: row for row in await session.execute(select(orders).where(*mine).order_by(orders.c.id))}
+    wanted = select(orders).where(*mine).order_by(orders.c.id)
+    return {row.id: row for row in await session.execute(wanted.with_for_update(read=True) if held else wanted)}
 
 
 async def _granted_to(session: AsyncSession, programme: Programme, order_ids: Collection[int]) -> set[int]:
