@@ -419,3 +419,19 @@ async def test_the_growth_log_says_what_the_balance_is(books: Books) -> None:
         log = [tuple(row) for row in await session.execute(statement)]
     assert [balance for _, balance in log] == list(itertools.accumulate(int(change) for change, _ in log))
     assert log[-1][1] == (await books.has()).growth == 25
+
+
+async def test_an_account_that_holds_no_more_keeps_nobody_else_from_their_points(books: Books) -> None:
+    other, due = "g1/b1/d1#2", NOW + timedelta(hours=1)
+    await books.earn(MAX_POINTS, source="all")
+    await books.earn(1, 5, source="one more", available_at=due)
+    await books.earn(7, source="theirs", fan=other, available_at=due)
+
+    with clock.at(due):
+        assert await books.run(ledger.release_due) == 1
+
+    assert (await books.has(other)).spendable == 7
+    assert await books.has() == Balances(spendable=MAX_POINTS, pending=1, growth_pending=5)
+    await books.spend(10, source="gift")
+    with clock.at(due):
+        assert await books.run(ledger.release_due) == 1

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
 from domain.bulk import Bulk, among, write_together
+from domain.errors import DomainError
 from domain.points.ledger.accounts import Account, accounts, reserve
 from domain.points.ledger.models import (
     EntryKind,
@@ -83,11 +84,16 @@ class Book:
     ) -> Draft:
         """Take a transfer into its account; the entries must add up to zero. What `source` says may be written once.
 
-        Raises InsufficientPoints and PointsLimit.
+        Raises InsufficientPoints and PointsLimit, and then has taken nothing.
         """
         made = {entry: amount for entry, amount in changes.items() if amount}
-        for entry, amount in made.items():
-            account.change(entry, amount)
+        before = dict(account.holds), dict(account.changed)
+        try:
+            for entry, amount in made.items():
+                account.change(entry, amount)
+        except DomainError:
+            account.holds, account.changed = before
+            raise
         points, growth = _for_the_fan(kind, made)
         draft = Draft(account, kind, made, why, source, points, growth, account.balances, reverses_id, available_at)
         self.drafts.append(draft)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import structlog
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,18 +13,20 @@ from domain.points.ledger.accounts import Account, load_lots, lock_accounts, lot
 from domain.points.ledger.book import Book, Draft, pendings, transfers
 from domain.points.ledger.earning import add_lot, credit
 from domain.points.ledger.models import EntryKind, PendingState, TransferKind
-from domain.points.ledger.rules import OWN, Why
+from domain.points.ledger.rules import OWN, PointsLimit, Why
 from domain.points.programme.queries import programmes_of
 from domain.points.programme.rules import Programme
 from domain.reads import grouped
 
 SYSTEM = "system"
 
+log = structlog.get_logger(__name__)
+
 
 async def release_due(session: AsyncSession, limit: int) -> int:
     """Set pending points free whose day has come, at most so many earns of any brands; return how many.
 
-    An account that is being changed is left for the next time.
+    An account that is being changed is left for the next time, and so is one that holds no more.
     """
     due = (pendings.c.state == PendingState.PENDING.value, pendings.c.available_at <= clock.now())
     some = select(pendings.c.transfer_id, pendings.c.account_id).where(*due)
@@ -37,14 +40,21 @@ async def release_due(session: AsyncSession, limit: int) -> int:
     rows = (await session.execute(select(pendings, *said).select_from(earned).where(*mine))).all()
     rows = [row for row in rows if row.account_id in locked]
     programmes = await programmes_of(session, {row.brand_id for row in rows})
+    released: list[int] = []
     for brand_id, of_brand in sorted(grouped(rows, lambda row: int(row.brand_id)).items()):
         book = Book()
         for row in sorted(of_brand, key=lambda row: (row.available_at, row.transfer_id)):
-            _release(book, programmes[brand_id], locked[row.account_id], row)
+            try:
+                _release(book, programmes[brand_id], locked[row.account_id], row)
+            except PointsLimit:
+                # it must not hold up all others, of other brands too
+                log.exception("not_released", transfer=row.transfer_id)
+            else:
+                released.append(row.transfer_id)
         await book.write(session)
-    done = among(session, pendings.c.transfer_id, [row.transfer_id for row in rows])
+    done = among(session, pendings.c.transfer_id, released)
     await session.execute(update(pendings).where(done).values(state=PendingState.RELEASED.value))
-    return len(rows)
+    return len(released)
 
 
 def _release(book: Book, programme: Programme, account: Account, row: Any) -> None:
@@ -80,8 +90,11 @@ async def expire_due(session: AsyncSession, limit: int) -> int:
     for _, of_brand in sorted(grouped(locked.values(), lambda account: account.brand_id).items()):
         book = Book()
         for account in of_brand:
-            # another may have been here between the look and the lock
-            expired += expire_now(book, account) is not None
+            try:
+                # another may have been here between the look and the lock
+                expired += expire_now(book, account) is not None
+            except PointsLimit:
+                log.exception("not_expired", account=account.id)
         await book.write(session)
     return expired
 
