@@ -1,11 +1,13 @@
 """Points of fans who become one and come apart, where something was under way meanwhile."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from domain import clock
 from domain.persons.models import Side
 from domain.persons.unmerging import unmerge
 from domain.points.ledger import service as ledger
-from domain.points.ledger.rules import Earn, Spend
+from domain.points.ledger.rules import ClawBack, Earn, Spend
 from domain.points.programme.queries import programme_of
 from tests.cast import EVERYTHING
 from tests.domain.test_mall import merge
@@ -13,6 +15,8 @@ from tests.earning import has, sound
 from tests.world import World
 
 INTO, GONE = "g1/b1/d1#1", "g1/b1/d1#2"
+NOW = datetime(2026, 5, 1, 4, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 async def write(world: World, act: Any, *given: Any, **more: Any) -> Any:
@@ -36,4 +40,21 @@ async def test_what_was_held_at_a_merge_and_given_back_since_goes_with_whose_it_
     await undo(world, merge_id, Side.SURVIVOR)
 
     assert [(await has(world, world.fans[who])).spendable for who in (INTO, GONE)] == [5, 100]
+    await sound(world)
+
+
+async def test_what_waits_and_went_with_who_came_back_is_cancelled_with_them(world: World) -> None:
+    with clock.at(NOW):
+        await write(world, ledger.earn, [Earn(world.fans[GONE], "x", 1), Earn(world.fans[INTO], "y", 5)])
+    with clock.at(NOW + HOUR):
+        merge_id = await merge(world, INTO, GONE)
+    with clock.at(NOW + 2 * HOUR):
+        wanted = Earn(world.fans[INTO], "late", 10, available_at=NOW + timedelta(days=3))
+        await write(world, ledger.earn, [wanted])
+        await undo(world, merge_id, Side.ABSORBED)
+        assert (await has(world, world.fans[GONE])).pending == 10
+
+        await write(world, ledger.claw_back, ClawBack("late", "back", 10))
+
+    assert [(await has(world, world.fans[who])).pending for who in (INTO, GONE)] == [0, 0]
     await sound(world)
