@@ -250,3 +250,12 @@ async def test_a_page_of_fans_with_points_takes_no_statement_a_fan(client: Clien
         counts.append(len(client.statements))
 
     assert counts[0] == counts[1]
+
+
+async def test_what_a_person_adjusted_is_added_up_whatever_it_was(client: Client) -> None:
+    await adjust(client, ME, points=str(2**63 - 1), growth=str(2**63 - 1))
+    await programme(client, fourEyesLimit=100)
+
+    more = await adjust(client, OTHER, key="l", points=1)
+
+    assert (more["userErrors"], more["adjustment"]["state"]) == ([], "WAITING")

@@ -118,13 +118,14 @@ async def _needs_another(session: AsyncSession, programme: Programme, wanted: Ad
     limit = (await session.execute(locked.with_for_update())).scalar()
     if limit is None:
         return False
-    amount = func.abs(adjustments.c.points) + func.abs(adjustments.c.growth)
+    # added up apart: the two of one row may be more than a column holds
+    sums = [func.coalesce(func.sum(func.abs(column)), 0) for column in (adjustments.c.points, adjustments.c.growth)]
     lately = (adjustments.c.proposed_by == actor, adjustments.c.created_at > clock.now() - WITHIN)
     mine = (adjustments.c.brand_id == programme.brand_id, adjustments.c.state == AdjustmentState.DONE.value, *lately)
     # what another approved was looked at by two
     alone = adjustments.c.decided_by.is_(None)
-    before = (await session.execute(select(func.coalesce(func.sum(amount), 0)).where(*mine, alone))).scalar_one()
-    return int(before) + abs(wanted.points) + abs(wanted.growth) > int(limit)
+    before = (await session.execute(select(*sums).where(*mine, alone))).one()
+    return sum(map(int, before)) + abs(wanted.points) + abs(wanted.growth) > int(limit)
 
 
 async def _post(session: AsyncSession, programme: Programme, account: Account, row: Any, actor: str) -> int:
