@@ -174,3 +174,17 @@ async def test_nobody_gives_to_fans_who_are_not_theirs_or_sees_what_those_got(cl
     for who in ("B2", "G2"):
         listed = await client.data(who, GRANTS, f=client.world.id("Fan", FAN))
         assert listed["pointGrants"]["nodes"] == []
+
+
+async def test_a_key_of_long_ago_is_answered_with_its_grant_when_the_rule_has_ended_since(client: Client) -> None:
+    rule_id = await rule(client, "post", "post", points=4)
+    first = await earn(client)
+    async with client.world.services.database.writing(EVERYTHING) as session:
+        await session.execute(delete(table_of(Idempotency)))
+    disable = "mutation($i: DisablePointRuleInput!) { disablePointRule(input: $i) { userErrors { code } } }"
+    await client.data("HQ1", disable, i={"ruleId": rule_id})
+
+    again = await earn(client)
+
+    assert (again["userErrors"], again["grant"]) == ([], first["grant"])
+    assert refusal(await earn(client, key="another"))[0] == "POINT_RULE_NOT_IN_FORCE"

@@ -45,13 +45,24 @@ async def earn_by_calls(
     the grant it made. A refusal is BadInput, NotFound, PointRuleNotInForce or, where that grant was another,
     IdempotencyConflict. A constant number of statements.
     """
-    refused = {call.key: refusal for call in calls if (refusal := _refusal(call)) is not None}
+    refused = await _refused(session, principal, programme, calls)
     there = await current_fans(session, programme.brand_id, {one.fan_id for one in calls if one.key not in refused})
     gone = {one.key: NotFound("No such fan.", field=("input", "fanId")) for one in calls if one.fan_id not in there}
     refused = gone | refused
     wanted = [replace(one, fan_id=there[one.fan_id]) for one in calls if one.key not in refused]
     made = await _granted(session, principal, programme, wanted) if wanted else {}
     return [refused[one.key] if one.key in refused else made[one.key] for one in calls]
+
+
+async def _refused(
+    session: AsyncSession, principal: str, programme: Programme, calls: Sequence[Call]
+) -> dict[str, DomainError]:
+    """Return what refuses calls, by key. One that earned before is not refused: its rule may have ended since."""
+    refused = {one.key: refusal for one in calls if (refusal := _refusal(one)) is not None}
+    if not refused:
+        return {}
+    before = await _known(session, programme, principal, [one for one in calls if one.key in refused])
+    return {key: refusal for key, refusal in refused.items() if key not in before}
 
 
 async def _granted(
