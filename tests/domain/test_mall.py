@@ -191,3 +191,17 @@ async def test_the_lists_read_an_index_and_no_whole_table(client: Client) -> Non
             plan = "\n".join(row[0] for row in rows)
             assert index in plan, plan
             assert "Sort" not in plan, plan
+
+
+async def test_points_of_an_erased_fan_stay_gone(client: Client) -> None:
+    world, gift = client.world, await offer(client)
+    mine = await ordered(client, ME, gift)
+    await client.data(ME, ERASE)
+    await work(world)
+
+    answer = await act(client, "B1", "cancelRedemption", redemptionId=mine["redemptionId"], reason="gone")
+
+    assert answer["userErrors"] == []
+    owed = "query($b: ID!) { pointsLiability(brandId: $b) { outstanding held } }"
+    found = (await client.data("B1", owed, b=world.id("Brand", "g1/b1")))["pointsLiability"]
+    assert {name: int(points) for name, points in found.items()} == {"outstanding": 0, "held": 0}

@@ -79,12 +79,13 @@ async def adjust(session: AsyncSession, programme: Programme, wanted: Adjustment
 
 
 async def approve(session: AsyncSession, programme: Programme, adjustment_id: int, *, actor: str) -> None:
-    """Carry out what another proposed. Raises AlreadyDecided, SecondPersonNeeded, InsufficientPoints."""
+    """Carry out what another proposed. Raises AlreadyDecided, SecondPersonNeeded, InsufficientPoints and NotFound."""
     row = await _waiting(session, programme, adjustment_id)
     if row["proposed_by"] == actor:
         raise SecondPersonNeeded
-    own, heir = await lock_with_heir(session, row["account_id"])
-    account = heir or own
+    _, account = await lock_with_heir(session, row["account_id"])
+    if account is None:
+        raise NotFound("No such fan: they were erased.", field=("input", "adjustmentId"))
     transfer_id = await _post(session, programme, account, row, actor)
     await _decide(session, adjustment_id, AdjustmentState.DONE, actor, transfer_id=transfer_id)
     await _log(session, actor, "approve", row, account)

@@ -112,6 +112,14 @@ def expire_now(book: Book, account: Account) -> Draft | None:
     return draft
 
 
+def let_go(book: Book, account: Account) -> None:
+    """Take all that an erased fan could still spend out of their locked account, whose lots are loaded."""
+    points = account.holds["spendable"]
+    if points:
+        changes = {EntryKind.SPENDABLE: -points, EntryKind.EXPIRED: points}
+        book.draw(book.post(account, TransferKind.EXPIRE, changes, Why("erased", SYSTEM)), points)
+
+
 def _emptied(over: Iterable[Any]) -> dict[int, int]:
     taken = {lot.id: lot.remaining for lot in over if lot.remaining}
     for lot in over:

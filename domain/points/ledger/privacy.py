@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.points.ledger.accounts import accounts, load_lots, lock_accounts
 from domain.points.ledger.book import Book, pendings, transfers
+from domain.points.ledger.due import let_go
 from domain.points.ledger.models import EntryKind, PendingState, TransferKind
 from domain.points.ledger.rules import Why
 from domain.privacy.subject import Erasing, Holding, Shown, Subject, hands_over, plainly, shows
@@ -37,10 +38,7 @@ async def _forfeit(session: AsyncSession, erasing: Erasing, limit: int) -> int:
     await load_lots(session, list(locked.values()))
     book, why = Book(), Why("erased", "system")
     for account in locked.values():
-        points = account.holds["spendable"]
-        if points:
-            changes = {EntryKind.SPENDABLE: -points, EntryKind.EXPIRED: points}
-            book.draw(book.post(account, TransferKind.EXPIRE, changes, why), points)
+        let_go(book, account)
         waits = {
             EntryKind.PENDING: -account.holds["pending"],
             EntryKind.GROWTH_PENDING: -account.holds["growth_pending"],

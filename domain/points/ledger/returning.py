@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.points.ledger.accounts import Account, load_lots, lots
 from domain.points.ledger.book import Book, Draft, draws
-from domain.points.ledger.due import expire_now
+from domain.points.ledger.due import expire_now, let_go
 from domain.points.ledger.earning import credit
 from domain.points.ledger.models import EntryKind, TransferKind
 from domain.points.ledger.moving import move_on
@@ -38,6 +38,9 @@ async def give_back(
     await load_lots(session, [account])
     after = Book()
     expire_now(after, account)
+    if heir is None:
+        # an erased fan comes back for nothing, and no book owes it
+        let_go(after, account)
     await after.write(session)
     if heir is not None and heir.id != account.id:
         await move_on(session, account, heir)
