@@ -142,6 +142,7 @@ async def test_twenty_at_midnight_use_up_the_caps_of_both_days_exactly(client: C
         ({"code": "purchase"}, ("BAD_USER_INPUT", ["input", "code"])),
         ({"code": "referral"}, ("BAD_USER_INPUT", ["input", "code"])),
         ({"occurredAt": "2019-12-31T23:59:59Z"}, ("POINT_RULE_NOT_IN_FORCE", ["input", "code"])),
+        ({"occurredAt": "0001-01-01T00:00:00Z"}, ("BAD_USER_INPUT", ["input", "occurredAt"])),
         ({"occurredAt": "2026-05-01T04:10:00Z"}, ("BAD_USER_INPUT", ["input", "occurredAt"])),
         ({"key": ""}, ("BAD_USER_INPUT", ["input", "idempotencyKey"])),
         ({"key": "x" * 129}, ("BAD_USER_INPUT", ["input", "idempotencyKey"])),

@@ -151,6 +151,8 @@ async def test_above_the_limit_another_person_decides(client: Client) -> None:
     assert (would["state"], await snapshot(client.world)) == ("DONE", before)
     done = (await client.data("HQ1", APPROVE, i=ref))["approvePointAdjustment"]["adjustment"]
     assert (done["state"], done["decidedBy"] != done["proposedBy"]) == ("DONE", True)
+    again = (await client.data("HQ1", APPROVE, i=ref))["approvePointAdjustment"]
+    assert (again["userErrors"], again["adjustment"]) == ([], done)
     assert await has(client, OTHER) == {"growth": 41}
     late = (await client.data("HQ1", REJECT, i=ref))["rejectPointAdjustment"]
     assert late["userErrors"] == [{"code": "ALREADY_DECIDED"}]

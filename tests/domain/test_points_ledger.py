@@ -12,7 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from domain import clock
 from domain.errors import BadInput, DomainError, NotFound
+from domain.fans.models import Fan
 from domain.points.ledger import service as ledger
+from domain.points.ledger.adjusting import Adjustment, adjust
 from domain.points.ledger.book import draws, entries, transfers
 from domain.points.ledger.models import MAX_POINTS, EntryKind
 from domain.points.ledger.rules import (
@@ -25,6 +27,7 @@ from domain.points.ledger.rules import (
     SourceConflict,
 )
 from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy
+from domain.tables import table_of
 from tests.books import NOW, Books, of
 
 
@@ -435,3 +438,13 @@ async def test_an_account_that_holds_no_more_keeps_nobody_else_from_their_points
     await books.spend(10, source="gift")
     with clock.at(due):
         assert await books.run(ledger.release_due) == 1
+
+
+async def test_an_erased_fan_is_given_nothing_by_hand(books: Books) -> None:
+    fans = table_of(Fan)
+    async with books.writing() as session:
+        await session.execute(update(fans).where(fans.c.id == books.fan()).values(erased_at=NOW))
+
+    async with books.writing() as session:
+        with pytest.raises(NotFound):
+            await adjust(session, books.programme, Adjustment(books.fan(), "sorry", 3), actor="staff:1")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -19,6 +19,8 @@ from domain.points.earning.names import ORDER_EVENTS
 from domain.points.earning.rules import in_force, wanted
 from domain.points.ledger.accounts import lock_of_fans
 from domain.points.programme.rules import Programme
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class PointRuleNotInForce(DomainError):
@@ -114,6 +116,8 @@ def _refusal(call: Call) -> DomainError | None:
         return BadInput("What this rule gives is for two, and comes by the event.", field=("input", "code"))
     if call.at > clock.now() + CLOCK_SKEW:
         return BadInput("occurredAt lies in the future.", field=("input", "occurredAt"))
+    if call.at < EARLIEST:
+        return BadInput(f"occurredAt lies before {EARLIEST:%Y}.", field=("input", "occurredAt"))
     return None if in_force(call.rule, call.at) else PointRuleNotInForce(field=("input", "code"))
 
 

@@ -27,8 +27,9 @@ _LOST = (OrderState.CANCELLED, OrderState.REFUNDED)
 async def earn_by_orders(session: AsyncSession, programme: Programme, order_ids: Collection[int]) -> None:
     """Grant what the orders earn and was not granted, and take back what they have earned no more.
 
-    Said again, or in another order, it comes to the same: what counts is how the orders stand. Raises Conflict where
-    an order changes hands meanwhile.
+    Said again it comes to the same. An order earns by a rule once: what was taken back because it was cancelled does
+    not come again, nor more for an amount that was put up later, and it stays with the fan whose it was then; the rest
+    is for an adjustment by hand. Raises Conflict where an order changes hands meanwhile.
     """
     rules = await rules_about(session, programme.brand_id, (ORDER_PAID, ORDER_RECEIVED))
     of_rules = [rule for about in rules.values() for rule in about]

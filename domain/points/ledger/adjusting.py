@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
 from domain.errors import BadInput, DomainError, NotFound
+from domain.fans.models import Fan
 from domain.points.ledger.accounts import Account, load_lots, lock_of_fans, lock_with_heir
 from domain.points.ledger.book import Book
 from domain.points.ledger.due import expire_now
@@ -27,7 +28,7 @@ from domain.points.programme.rules import Programme
 from domain.tables import table_of
 
 WITHIN = timedelta(hours=24)
-adjustments, programmes = table_of(PointAdjustment), table_of(PointsProgramme)
+adjustments, fans, programmes = table_of(PointAdjustment), table_of(Fan), table_of(PointsProgramme)
 
 
 class AlreadyDecided(DomainError):
@@ -59,6 +60,7 @@ async def adjust(session: AsyncSession, programme: Programme, wanted: Adjustment
     _check(wanted)
     waits = await _needs_another(session, programme, wanted, actor)
     account = (await lock_of_fans(session, programme, [wanted.fan_id]))[wanted.fan_id]
+    await _check_there(session, wanted.fan_id)
     row = {
         "group_id": programme.group_id,
         "brand_id": programme.brand_id,
@@ -79,8 +81,13 @@ async def adjust(session: AsyncSession, programme: Programme, wanted: Adjustment
 
 
 async def approve(session: AsyncSession, programme: Programme, adjustment_id: int, *, actor: str) -> None:
-    """Carry out what another proposed. Raises AlreadyDecided, SecondPersonNeeded, InsufficientPoints and NotFound."""
-    row = await _waiting(session, programme, adjustment_id)
+    """Carry out what another proposed; who did it before is told so again.
+
+    Raises AlreadyDecided, SecondPersonNeeded, InsufficientPoints and NotFound.
+    """
+    row = await _undecided(session, programme, adjustment_id, AdjustmentState.DONE, actor)
+    if row is None:
+        return
     if row["proposed_by"] == actor:
         raise SecondPersonNeeded
     _, account = await lock_with_heir(session, row["account_id"])
@@ -94,10 +101,15 @@ async def approve(session: AsyncSession, programme: Programme, adjustment_id: in
 async def reject(
     session: AsyncSession, programme: Programme, adjustment_id: int, *, actor: str, note: str | None
 ) -> None:
-    """Refuse what was proposed; who proposed it may take it back so. Raises AlreadyDecided."""
+    """Refuse what was proposed; who proposed it may take it back so, and a second time changes nothing.
+
+    Raises AlreadyDecided.
+    """
     if note is not None and not 1 <= len(note.strip()) <= len(note) <= REASON_LENGTH:
         raise BadInput(f"note has 1 to {REASON_LENGTH} characters.", field=("input", "note"))
-    row = await _waiting(session, programme, adjustment_id)
+    row = await _undecided(session, programme, adjustment_id, AdjustmentState.REJECTED, actor)
+    if row is None:
+        return
     await _decide(session, adjustment_id, AdjustmentState.REJECTED, actor, note=note)
     own, _ = await lock_with_heir(session, row["account_id"])
     await _log(session, actor, "reject", row, own)
@@ -111,6 +123,13 @@ def _check(wanted: Adjustment) -> None:
             raise BadInput(f"{name} must be between -(2^63-1) and 2^63-1.", field=("input", name))
     if not 1 <= len(wanted.reason.strip()) <= len(wanted.reason) <= REASON_LENGTH or "\0" in wanted.reason:
         raise BadInput(f"reason has 1 to {REASON_LENGTH} characters.", field=("input", "reason"))
+
+
+async def _check_there(session: AsyncSession, fan_id: int) -> None:
+    # looked at under the lock of the account, which an erasure empties
+    erased = select(fans.c.id).where(fans.c.id == fan_id, fans.c.erased_at.is_not(None))
+    if (await session.execute(erased)).first() is not None:
+        raise NotFound("No such fan.", field=("input", "fanId"))
 
 
 async def _needs_another(session: AsyncSession, programme: Programme, wanted: Adjustment, actor: str) -> bool:
@@ -151,14 +170,19 @@ async def _post(session: AsyncSession, programme: Programme, account: Account, r
     return (await book.write(session))[-1].transfer_id
 
 
-async def _waiting(session: AsyncSession, programme: Programme, adjustment_id: int) -> Any:
+async def _undecided(
+    session: AsyncSession, programme: Programme, adjustment_id: int, wanted: AdjustmentState, actor: str
+) -> Any:
+    """Return the locked adjustment where it waits, and None where the same person decided the same before."""
     mine = (adjustments.c.id == adjustment_id, adjustments.c.brand_id == programme.brand_id)
     row = (await session.execute(select(adjustments).where(*mine).with_for_update())).mappings().one_or_none()
     if row is None:
         raise NotFound("No such adjustment.", field=("input", "adjustmentId"))
-    if row["state"] != AdjustmentState.WAITING.value:
-        raise AlreadyDecided
-    return row
+    if row["state"] == AdjustmentState.WAITING.value:
+        return row
+    if (row["state"], row["decided_by"]) == (wanted.value, actor):
+        return None
+    raise AlreadyDecided
 
 
 async def _decide(session: AsyncSession, adjustment_id: int, state: AdjustmentState, actor: str, **more: Any) -> None:
