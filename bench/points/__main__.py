@@ -2,7 +2,7 @@
 
     python -m bench.points [--seconds 6] [--rounds 3] [--clients 32] [--fans 100000] [--soak 60] [--write]
 
-HTTP is not measured.
+HTTP is not measured. `--plans` judges how the hot statements are answered among a million rows instead.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import migrations
 from bench.bars import Bars
 from bench.data.cluster import Missing
 from bench.peers.report import figure, markdown, show, times
+from bench.points import plans
 from bench.points.measuring import CALL, EARN, SPEND, Beside, Found, Options, on_postgresql, on_sqlite
 from bench.results import keep
 from server.commands.settings import run
@@ -45,6 +46,9 @@ def main() -> None:
             migrations.allow(cluster.owner_url("scrm"), postgres.APP)
             admin = make_url(cluster.admin_url).set(drivername="postgresql", database="scrm")
             urls = (cluster.app_url("scrm"), admin.render_as_string(hide_password=False))
+            if given.plans:
+                run(plans.judge(*urls, bars))
+                bars.end()
             found = {"PostgreSQL": run(on_postgresql(*urls, given))}
     except Missing as error:
         raise SystemExit(str(error)) from None
@@ -65,6 +69,7 @@ def _options() -> Options:
     options.add_argument("--fans", type=int, default=100_000)
     options.add_argument("--soak", type=float, default=60)
     options.add_argument("--write", action="store_true")
+    options.add_argument("--plans", action="store_true")
     return Options(**vars(options.parse_args()))
 
 

@@ -31,6 +31,7 @@ class Options(NamedTuple):
     fans: int
     soak: float
     write: bool
+    plans: bool
 
 
 class Beside(NamedTuple):

@@ -22,6 +22,7 @@ from domain.points.earning import by_order, consumer
 from domain.points.earning.by_event import Noted, earn_by_events
 from domain.points.earning.by_order import earn_by_orders
 from domain.points.earning.consumer import Earner
+from domain.points.earning.granting import grant
 from domain.points.ledger.rules import Spend
 from domain.points.ledger.service import spend
 from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy, PointsProgramme
@@ -328,7 +329,7 @@ async def test_an_order_cancelled_while_it_is_granted_is_taken_back_by_whichever
     world = client.world
     await rule(client, "buy", "order_received", points=1, perAmount="10")
     (one,) = await ordered(world, order("1"))
-    looked, real, turns = asyncio.Event(), by_order.grant, iter(range(9))
+    looked, real, turns = asyncio.Event(), grant, iter(range(9))
 
     async def slow(*given: Any, **more: Any) -> Any:
         if next(turns) == 0:
