@@ -13,6 +13,7 @@ from domain.tables import table_of
 from domain.vault import Vault
 from server.demo.catalogue import BRANDS
 from server.demo.crew import SUBJECTS, is_staffed, load_crew
+from server.demo.loyalty import load_loyalty
 from server.demo.people import FANS, load_fans
 from server.demo.sales import ORDERS, load_orders
 from server.demo.spread import SOURCE, load_referrals, load_shares
@@ -65,6 +66,7 @@ async def _load(database: Database, vault: Vault, progress: Progress, scale: flo
     await load_orders(database, vault, group, crowds, round(ORDERS * scale), progress)
     await load_shares(database, vault, group, crowds, scale, progress)
     await load_referrals(database, group, crowds, scale, progress)
+    await load_loyalty(database, group, crowds, progress)
     return await load_crew(database, group)
 
 

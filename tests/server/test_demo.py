@@ -14,9 +14,13 @@ from domain.access.models import ApiKey, Grant, Staff
 from domain.audit import AuditEntry
 from domain.database import Database
 from domain.fans.models import Fan
+from domain.levels.models import FanLevel
+from domain.mall.models import Gift, Redemption
 from domain.orders.models import Order, OrderLine
 from domain.outbox import Outbox
 from domain.persons.models import Identity
+from domain.points.earning.models import PointGrant
+from domain.points.ledger.audit import audit_accounts
 from domain.referrals.models import Referral
 from domain.scope import system_scope
 from domain.shares.models import Cascade, Share
@@ -37,9 +41,12 @@ accounts, fans, identities = table_of(ChannelAccount), table_of(Fan), table_of(I
 tags, fan_tags, orders, order_lines = table_of(Tag), table_of(FanTag), table_of(Order), table_of(OrderLine)
 cascades, shares, referrals = table_of(Cascade), table_of(Share), table_of(Referral)
 staff, grants, api_keys = table_of(Staff), table_of(Grant), table_of(ApiKey)
+point_grants, gifts, redemptions = table_of(PointGrant), table_of(Gift), table_of(Redemption)
+fan_levels = table_of(FanLevel)
 EVERY_TABLE = (
     *(groups, brands, dealers, stores, accounts, fans, identities, tags, fan_tags, orders, order_lines),
     *(cascades, shares, referrals, staff, grants, api_keys, table_of(Outbox), table_of(AuditEntry)),
+    *(point_grants, gifts, redemptions, fan_levels),
 )
 
 
@@ -161,7 +168,7 @@ async def test_a_second_load_adds_nothing(database: Database, vault: Vault) -> N
 
 
 async def test_a_load_that_was_cut_off_in_every_stage_ends_like_a_clean_one(database: Database, vault: Vault) -> None:
-    for stage in ("fans", "tags", "orders", "shares", "referrals"):
+    for stage in ("fans", "tags", "orders", "shares", "referrals", "points"):
         with pytest.raises(Cut):
             await load(database, vault, CutIn(stage), scale=SCALE)
         assert not await is_loaded(database)
@@ -171,6 +178,19 @@ async def test_a_load_that_was_cut_off_in_every_stage_ends_like_a_clean_one(data
     assert await content(database, vault) == CONTENT
     found = await sizes(database)
     assert found["outbox"] == found["fans"] + found["shares"] + found["referrals"]
+
+
+async def test_the_first_brand_has_a_club_with_levels_gifts_and_an_order(database: Database, vault: Vault) -> None:
+    await load(database, vault, CutIn(), scale=SCALE)
+
+    found = await sizes(database)
+    assert (found["gifts"], found["redemptions"]) == (4, 1)
+    assert found["point_grants"] > 1_000
+    assert found["fan_levels"] > 50
+    brand_ids = [row[0] for row in await fetched(database, select(gifts.c.brand_id).distinct())]
+    async with database.reading(SYSTEM) as session:
+        audited = await audit_accounts(session, brand_ids[0])
+    assert (len(brand_ids), audited.differences) == (1, ())
 
 
 async def test_those_who_can_sign_in_have_their_grants(database: Database, vault: Vault) -> None:
