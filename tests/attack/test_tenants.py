@@ -39,7 +39,7 @@ READERS = {
     **dict.fromkeys(("Person", "IdentityConflict", "PersonMerge", "BlockedIdentity"), GROUP_ADMINS),
 }
 # each has a test of its own: what they list has no id, or they list what is of one fan
-NOT_LISTED = {"auditLog", "consentRecords", "erasures", "events", "pointGrants", "pointTransfers", "timeline"}
+NOT_LISTED = {"auditLog", "consentRecords", "erasures", "events", "pointGrants", "pointTransfers", "tasks", "timeline"}
 UNSEEN = 2**40
 # what is kept at a brand is walled at the brand: a dealer's own code decides what of it belongs to the dealer
 EXACTLY_WALLED = ("Fan", "Order", "Redemption")
