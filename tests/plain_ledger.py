@@ -154,6 +154,10 @@ class PlainLedger:
             fan = self.alias[fan]
         return fan
 
+    def free(self, fan: str) -> int:
+        """Return what a fan may spend, what has expired and is not taken out yet among it."""
+        return sum(purse.free for purse in self.purses if purse.owner == self.name(fan) and not purse.former)
+
     def earn(self, now: datetime, fan: str, source: str, points: int, growth: int, days: int) -> Answer:
         purse, what = self._purse(fan), ("EARN", points, growth)
         if (before := self._before(source, purse, what)) is not None:
@@ -292,12 +296,12 @@ class PlainLedger:
             found[purse.owner] = tuple(map(sum, zip(has, found.get(purse.owner, (0,) * 8), strict=True)))
         return found
 
-    def lots(self) -> Counter[tuple[str, datetime | None]]:
-        """Return how many points of whom can be spent until when."""
-        left: Counter[tuple[str, datetime | None]] = Counter()
+    def lots(self) -> Counter[tuple[str, bool, datetime, datetime | None]]:
+        """Return how many points of whom, on a former purse or not, were granted when and can be spent until when."""
+        left: Counter[tuple[str, bool, datetime, datetime | None]] = Counter()
         for purse in self.purses:
             for lot in purse.in_turn():
-                left[purse.owner, lot.until] += lot.left
+                left[purse.owner, purse.former, lot.since, lot.until] += lot.left
         return left
 
     def growth(self) -> dict[str, int]:
