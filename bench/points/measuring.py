@@ -53,16 +53,24 @@ class Found:
 
 
 Alone = Callable[[str, str, float], Awaitable[float]]
+Tidy = Callable[[], Awaitable[None]]
+
+
+async def _leave_it() -> None:
+    """Do nothing: SQLite plans without statistics."""
 
 
 class Measuring:
     """The measurements on one database, which has nothing but the bench's fans."""
 
-    def __init__(self, database: Database, programme: Programme, given: Options, alone: Alone) -> None:
+    def __init__(
+        self, database: Database, programme: Programme, given: Options, alone: Alone, tidy: Tidy = _leave_it
+    ) -> None:
         self._database = database
         self._programme = programme
         self._given = given
         self._alone = alone
+        self._tidy = tidy
         self.found = Found()
 
     async def beside(self, sends_of: dict[str, Send]) -> None:
@@ -71,6 +79,8 @@ class Measuring:
         for number in range(self._given.rounds + 1):
             seconds = self._given.seconds if number else WARM_SECONDS
             for name, send in sends_of.items():
+                # as autovacuum would soon: plans made while the tables were empty look through them
+                await self._tidy()
                 alone = await self._alone(name, f"alone{number}{name}", seconds)
                 ours = await self._crowd(send, f"ours{number}{name}", seconds)
                 rounds[name] += [Beside(ours.rate, ours.p99(), alone)] if number else []
@@ -84,6 +94,7 @@ class Measuring:
         async with self._database.writing(SCOPE) as session:
             await ledger.earn(session, self._programme, gifts, actor="bench")
         send = sends.spends(self._database, self._programme)
+        await self._tidy()
         spent = await self._crowd(send, "spend", self._given.seconds, fans=len(gifts), kind="SPEND")
         self.found.lines[SPEND] = Beside(spent.rate, spent.p99())
 
@@ -125,8 +136,7 @@ async def on_postgresql(app_url: str, admin_url: str, given: Options) -> Found:
 
     try:
         programme = await fill(database, given.fans)
-        await checks.tidy(admin_url)
-        measuring = Measuring(database, programme, given, alone)
+        measuring = Measuring(database, programme, given, alone, lambda: checks.tidy(admin_url))
         earning = sends.earns(database, programme)
         await measuring.beside({EARN: earning, CALL: sends.calls(database)})
         await measuring.spend()
