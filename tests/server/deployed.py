@@ -180,7 +180,8 @@ async def _until_alive(server: Server) -> None:
             if (await server.http.get("/livez")).status_code == 200:
                 return
         await asyncio.sleep(0.1)
-    raise RuntimeError(f"the server did not start:\n{server.log.read_text()[-2000:]}")
+    ended = f"it ended with {server.process.returncode}" if server.process.returncode is not None else "it runs"
+    raise RuntimeError(f"the server did not start; {ended}:\n{server.log.read_text()[-2000:]}")
 
 
 async def eventually(holds: Callable[[], bool], seconds: float = 15) -> bool:
