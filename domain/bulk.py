@@ -14,7 +14,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Select,
-    String,
     Table,
     any_,
     bindparam,
@@ -24,14 +23,13 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import NullType, TypeEngine, UserDefinedType
+from sqlalchemy.types import NullType
 
+from domain import compiled
+from domain.compiled import ArrayOf, is_postgresql, written
 from domain.database import dialect_insert
 from domain.guard import check_insert
-
-_DIALECT = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 # The driver asks of every value in an array whether it is an array too, which costs more than the value. A text that
 # PostgreSQL takes apart costs a tenth of that; what has no cheap text goes as the driver's array.
@@ -72,7 +70,7 @@ class Bulk:
 async def insert_all(session: AsyncSession, bulk: Bulk) -> list[int]:
     """Insert the rows and return the ids they got, which ascend in the order of the rows."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)
-    if _has_arrays(session):
+    if is_postgresql(session):
         return sorted(await _run(session, bulk, "", returning="id"))
     # one writer at a time: nobody else takes the next ids meanwhile
     last = (await session.execute(select(bulk.table.c.id).order_by(bulk.table.c.id.desc()).limit(1))).scalar() or 0
@@ -84,7 +82,7 @@ async def insert_all(session: AsyncSession, bulk: Bulk) -> list[int]:
 async def insert_rows(session: AsyncSession, bulk: Bulk) -> None:
     """Insert the rows."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)
-    if _has_arrays(session):
+    if is_postgresql(session):
         await _run(session, bulk, "")
     else:
         await session.execute(insert(bulk.table), bulk.rows)
@@ -93,7 +91,7 @@ async def insert_rows(session: AsyncSession, bulk: Bulk) -> None:
 async def insert_new(session: AsyncSession, bulk: Bulk, key: str) -> set[Any]:
     """Insert the rows whose unique key nobody has, in the order given, and return their values of the column `key`."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)
-    if _has_arrays(session):
+    if is_postgresql(session):
         return set(await _run(session, bulk, "ON CONFLICT DO NOTHING", returning=key))
     column = bulk.table.c[key]
     shared = [bulk.table.c[name] == value for name, value in bulk.shared.items() if bulk.table.c[name].primary_key]
@@ -112,7 +110,7 @@ async def write_together(session: AsyncSession, change: Bulk, bulks: Sequence[Bu
     for one in (change, *bulks):
         check_insert(session.info["scope"], one.table, one.shared)
     written = [one for one in (change, *bulks) if len(one)]
-    if not _has_arrays(session):
+    if not is_postgresql(session):
         await _add(session, change)
         for one in bulks:
             if len(one):
@@ -126,8 +124,7 @@ async def write_together(session: AsyncSession, change: Bulk, bulks: Sequence[Bu
         parameters += _parameters(one)
     *before, last = parts
     named = ", ".join(f"part{number} AS ({part})" for number, part in enumerate(before))
-    connection = await session.connection()
-    await connection.exec_driver_sql(f"WITH {named} {last}" if named else last, tuple(parameters))
+    await compiled.fetch(session, f"WITH {named} {last}" if named else last, parameters)
 
 
 async def _add(session: AsyncSession, change: Bulk) -> None:
@@ -144,7 +141,7 @@ async def put(session: AsyncSession, bulk: Bulk) -> None:
     check_insert(session.info["scope"], bulk.table, bulk.shared)
     keys = [column.name for column in bulk.table.primary_key]
     names = [name for name in bulk.columns if name not in keys]
-    if _has_arrays(session):
+    if is_postgresql(session):
         anew = ", ".join(f"{name} = excluded.{name}" for name in names)
         await _run(session, bulk, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {anew}")
         return
@@ -157,7 +154,7 @@ async def add_up(session: AsyncSession, bulk: Bulk, number: str) -> None:
     """Insert the rows; where one of their primary key exists, add their `number` to it."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)
     keys = [column.name for column in bulk.table.primary_key]
-    if _has_arrays(session):
+    if is_postgresql(session):
         sum_ = f"{number} = {bulk.table.name}.{number} + excluded.{number}"
         await _run(session, bulk, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sum_}")
         return
@@ -173,7 +170,7 @@ async def raise_to(session: AsyncSession, bulk: Bulk, value: str) -> None:
     """
     check_insert(session.info["scope"], bulk.table, bulk.shared)
     keys, name = [column.name for column in bulk.table.primary_key], bulk.table.name
-    if _has_arrays(session):
+    if is_postgresql(session):
         same = " AND ".join(f"{name}.{key} = new.{key}" for key in keys)
         ending = (
             f"WHERE NOT EXISTS (SELECT FROM {name} WHERE {same} AND {name}.{value} >= new.{value}) "
@@ -193,35 +190,19 @@ async def raise_to(session: AsyncSession, bulk: Bulk, value: str) -> None:
 
 def among(session: AsyncSession, column: Column[Any], values: Sequence[Any]) -> ColumnElement[bool]:
     """Build the condition that a column has one of many values: on PostgreSQL one parameter, and one plan for all."""
-    if not _has_arrays(session):
+    if not is_postgresql(session):
         return column.in_(values)
-    return column == any_(literal(values, _Array(_written(column.type))))
-
-
-class _Array(UserDefinedType[Any]):
-    """An array the driver takes as it is: SQLAlchemy's own looks at each value."""
-
-    cache_ok = True
-
-    def __init__(self, item: str) -> None:
-        self.item = item
-
-    def get_col_spec(self, **_: Any) -> str:
-        return f"{self.item}[]"
+    return column == any_(literal(values, ArrayOf(column.type)))
 
 
 async def read_columns(session: AsyncSession, statement: Select[Any]) -> Sequence[Sequence[Any]]:
     """Return the values of each column the statement selects, in the order of the rows; plain values only."""
-    if not _has_arrays(session):
+    if not is_postgresql(session):
         rows = (await session.execute(statement)).all()
         return list(zip(*rows, strict=True)) or [()] * len(statement.selected_columns)
     found = statement.subquery("found")
     arrays = select(*(func.array_agg(column, type_=NullType()) for column in found.c))
     return [array or () for array in (await session.execute(arrays)).one()]
-
-
-def _has_arrays(session: AsyncSession) -> bool:
-    return session.get_bind().dialect.name == "postgresql"
 
 
 def _condensed(bulk: Bulk) -> Bulk:
@@ -237,9 +218,8 @@ def _condensed(bulk: Bulk) -> Bulk:
 async def _run(session: AsyncSession, bulk: Bulk, ending: str, returning: str | None = None) -> Sequence[Any]:
     bulk = _condensed(bulk)
     statement = _statement(bulk.table, tuple(bulk.shared), tuple(bulk.columns), ending, returning)
-    connection = await session.connection()
-    result = await connection.exec_driver_sql(statement, tuple(_parameters(bulk)))
-    return (result.scalar_one() or ()) if returning is not None else ()
+    found = await compiled.fetch(session, statement, _parameters(bulk))
+    return (found[0][0] or ()) if returning is not None else ()
 
 
 def _parameters(bulk: Bulk) -> list[Any]:
@@ -324,10 +304,5 @@ _ENCODED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
 
 @lru_cache(maxsize=256)
 def _column(table: Table, name: str) -> _Sent:
-    written = _written(table.c[name].type)
-    return _Sent(written, _WAYS.get(written, _OTHERS))
-
-
-def _written(kind: TypeEngine[Any]) -> str:
-    # a cast to varchar(n) would cut what is too long; as text, a column refuses it and equals none of it
-    return "text" if isinstance(kind, String) else kind.compile(_DIALECT)
+    kind = written(table.c[name].type)
+    return _Sent(kind, _WAYS.get(kind, _OTHERS))

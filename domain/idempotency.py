@@ -2,17 +2,18 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import orjson
-from sqlalchemy import Index, LargeBinary, String, bindparam, delete, select
+from sqlalchemy import Index, LargeBinary, String, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, SQLModel
 
 from domain import clock
-from domain.bulk import Bulk, among, insert_new
+from domain.bulk import Bulk, among, insert_new, put
 from domain.columns import Json
 from domain.database import Database
 from domain.errors import DomainError, IdempotencyConflict
@@ -45,8 +46,9 @@ class Once:
     key: str
     request: Any
 
+    @cached_property
     def digest(self) -> bytes:
-        """Return the SHA-256 of the request, equal for equal input whatever its order of keys."""
+        """The SHA-256 of the request, equal for equal input whatever its order of keys."""
         return hashlib.sha256(orjson.dumps(self.request, default=str, option=orjson.OPT_SORT_KEYS)).digest()
 
 
@@ -98,19 +100,14 @@ async def run_each_once(
     fresh = [once for once in wanted if once.key in new]
     before = await _known(session, [once for once in wanted if once.key not in new])
     found = dict(zip((once.key for once in fresh), await effect(fresh) if fresh else (), strict=True))
-    await _keep(session, wanted[0], found)
+    await _keep(session, fresh or wanted[:1], found)
     return [_said(once, found.get(once.key), before.get(once.key)) for once in wanted]
 
 
 async def _claim(session: AsyncSession, wanted: Sequence[Once]) -> set[str]:
     # in one order, so that of two who claim the same keys one waits and neither for ever
-    rows = sorted(wanted, key=lambda once: once.key)
-    columns: dict[str, list[Any]] = {
-        "key": [once.key for once in rows],
-        "request_hash": [once.digest() for once in rows],
-    }
-    shared = {**_whose(wanted[0]), "group_id": wanted[0].group_id, "created_at": clock.now(), "response": None}
-    return await insert_new(session, Bulk(table_of(Idempotency), shared, columns), "key")
+    rows = _rows(sorted(wanted, key=lambda once: once.key))
+    return await insert_new(session, replace(rows, shared={**rows.shared, "response": None}), "key")
 
 
 async def _known(session: AsyncSession, wanted: Sequence[Once]) -> dict[str, Any]:
@@ -123,17 +120,28 @@ async def _known(session: AsyncSession, wanted: Sequence[Once]) -> dict[str, Any
     return {row.key: row for row in await session.execute(known)}
 
 
-async def _keep(session: AsyncSession, one: Once, found: Mapping[str, Answer | DomainError]) -> None:
+async def _keep(session: AsyncSession, claimed: Sequence[Once], found: Mapping[str, Answer | DomainError]) -> None:
     """Write the answers; what wrote nothing, or was refused, takes its key back."""
-    table = table_of(Idempotency)
-    mine = [table.c[name] == value for name, value in _whose(one).items()]
     kept = {key: said.response for key, said in found.items() if isinstance(said, Answer) and said.wrote}
     if kept:
-        statement = table.update().where(*mine, table.c.key == bindparam("of")).values(response=bindparam("said"))
-        await session.execute(statement, [{"of": key, "said": response} for key, response in sorted(kept.items())])
+        answered = [once for once in claimed if once.key in kept]
+        rows = _rows(answered)
+        said = [kept[once.key] for once in answered]
+        await put(session, replace(rows, columns={**rows.columns, "response": said}))
     free = sorted(found.keys() - kept.keys())
     if free:
+        table = table_of(Idempotency)
+        mine = [table.c[name] == value for name, value in _whose(claimed[0]).items()]
         await session.execute(table.delete().where(*mine, among(session, table.c.key, free)))
+
+
+def _rows(wanted: Sequence[Once]) -> Bulk:
+    columns: dict[str, Sequence[Any]] = {
+        "key": [once.key for once in wanted],
+        "request_hash": [once.digest for once in wanted],
+    }
+    shared = {**_whose(wanted[0]), "group_id": wanted[0].group_id, "created_at": clock.now()}
+    return Bulk(table_of(Idempotency), shared, columns)
 
 
 def _whose(once: Once) -> dict[str, str]:
@@ -145,6 +153,6 @@ def _said(once: Once, found: Answer | DomainError | None, before: Any) -> Answer
         return found.response, False
     if found is not None:
         return found
-    if before.request_hash != once.digest():
+    if before.request_hash != once.digest:
         return IdempotencyConflict(field=("input", "idempotencyKey"))
     return before.response, True

@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import bulk, clock
+from domain.compiled import Among, Compiled
 from domain.database import dialect_insert
 from domain.levels.ladders import ladders_by_brand
 from domain.levels.models import FanLevel, Level
@@ -49,9 +50,14 @@ async def follow_growth(session: AsyncSession, brand_id: int, fan_ids: Sequence[
 
     Mostly no level changes, and to see that is one statement however many the fans are.
     """
-    mine = (_open(), accounts.c.brand_id == brand_id, bulk.among(session, accounts.c.fan_id, fan_ids))
-    crossed = select(accounts.c.fan_id).outerjoin_from(accounts, fan_levels, _same()).where(*mine, _differs(brand_id))
-    await look_again(session, list((await session.execute(crossed)).scalars()), principal=GROWTH, cause=Cause.GROWTH)
+    crossed = await _select_crossed.scalars(session, brand=brand_id, fans=list(fan_ids))
+    await look_again(session, crossed, principal=GROWTH, cause=Cause.GROWTH)
+
+
+@Compiled
+def _select_crossed(among: Among) -> Select[Any]:
+    mine = (_open(), accounts.c.brand_id == bindparam("brand"), among(accounts.c.fan_id, "fans"))
+    return select(accounts.c.fan_id).outerjoin_from(accounts, fan_levels, _same()).where(*mine, _differs())
 
 
 def _open() -> ColumnElement[bool]:
@@ -62,10 +68,10 @@ def _same() -> ColumnElement[bool]:
     return fan_levels.c.fan_id == accounts.c.fan_id
 
 
-def _differs(brand_id: int) -> ColumnElement[bool]:
+def _differs() -> ColumnElement[bool]:
     """Build the condition that the threshold of the level held is not the highest that the growth reaches."""
     counted = accounts.c.growth - func.coalesce(fan_levels.c.deducted, 0)
-    ladder = (levels.c.brand_id == brand_id, levels.c.archived_at.is_(None), levels.c.growth <= counted)
+    ladder = (levels.c.brand_id == bindparam("brand"), levels.c.archived_at.is_(None), levels.c.growth <= counted)
     reached = select(func.max(levels.c.growth)).where(*ladder).correlate(accounts, fan_levels).scalar_subquery()
     held = select(levels.c.growth).where(levels.c.id == fan_levels.c.level_id).correlate(fan_levels).scalar_subquery()
     return func.coalesce(reached, 0) != func.coalesce(held, 0)

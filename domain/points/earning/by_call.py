@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
-from domain.bulk import among
+from domain.compiled import Among, Compiled
 from domain.errors import BadInput, DomainError, IdempotencyConflict, NotFound
 from domain.events.rules import CLOCK_SKEW
 from domain.points.earning.granting import Earning, Granted, current_fans, grant, grants
@@ -124,6 +124,11 @@ def _refusal(call: Call) -> DomainError | None:
 async def _known(session: AsyncSession, programme: Programme, principal: str, calls: Sequence[Call]) -> dict[str, Any]:
     """Return, by the calls' keys, the grants they made."""
     keys = {source_of(principal, one.key): one.key for one in calls}
-    mine = (grants.c.brand_id == programme.brand_id, among(session, grants.c.source, list(keys)))
+    found = await _select_by_source.rows(session, brand=programme.brand_id, sources=list(keys))
+    return {keys[row.source]: row for row in found}
+
+
+@Compiled
+def _select_by_source(among: Among) -> Select[Any]:
     columns = (grants.c.source, grants.c.id, grants.c.rule_id, grants.c.fan_id)
-    return {keys[row.source]: row for row in await session.execute(select(*columns).where(*mine))}
+    return select(*columns).where(grants.c.brand_id == bindparam("brand"), among(grants.c.source, "sources"))

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
 from domain.bulk import Bulk, among, insert_rows, put
+from domain.compiled import Among, Compiled
 from domain.fans.models import Fan
 from domain.persons.models import FanAlias
 from domain.points.earning.models import PointCounter, PointGrant
@@ -103,9 +104,13 @@ async def current_fans(session: AsyncSession, brand_id: int, fan_ids: Collection
 
 
 async def _living(session: AsyncSession, brand_id: int, fan_ids: Collection[int]) -> set[int]:
-    mine = (fans.c.brand_id == brand_id, among(session, fans.c.id, sorted(fan_ids)), fans.c.erased_at.is_(None))
-    kept = select(fans.c.id).where(*mine).order_by(fans.c.id).with_for_update(read=True, key_share=True)
-    return set((await session.execute(kept)).scalars())
+    return set(await _select_living.scalars(session, brand=brand_id, fans=sorted(fan_ids)))
+
+
+@Compiled
+def _select_living(among: Among) -> Select[Any]:
+    mine = (fans.c.brand_id == bindparam("brand"), among(fans.c.id, "fans"), fans.c.erased_at.is_(None))
+    return select(fans.c.id).where(*mine).order_by(fans.c.id).with_for_update(read=True, key_share=True)
 
 
 def _order(one: Earning) -> tuple[datetime, int, str]:
@@ -126,14 +131,20 @@ async def _usage(
 
 async def usage_of(session: AsyncSession, keys: Collection[Key]) -> dict[Key, Used]:
     """Return what the counters say, in one statement; what was never counted is UNUSED."""
-    of = (
-        among(session, counters.c.fan_id, sorted({key.fan_id for key in keys})),
-        counters.c.rule_id.in_(sorted({key.rule_id for key in keys})),
-        counters.c.starts_on.in_(sorted({key.starts_on for key in keys})),
-    )
-    columns = [counters.c[name] for name in (*Key._fields, *Used._fields)]
-    found = {Key(*row[:4]): Used(*row[4:]) for row in await session.execute(select(*columns).where(*of))}
+    of = {
+        "fans": sorted({key.fan_id for key in keys}),
+        "rules": sorted({key.rule_id for key in keys}),
+        "starts": sorted({key.starts_on for key in keys}),
+    }
+    found = {Key(*row[:4]): Used(*row[4:]) for row in await _select_used.rows(session, **of)}
     return {key: found.get(key, UNUSED) for key in keys}
+
+
+@Compiled
+def _select_used(among: Among) -> Select[Any]:
+    of = (("fan_id", "fans"), ("rule_id", "rules"), ("starts_on", "starts"))
+    columns = [counters.c[name] for name in (*Key._fields, *Used._fields)]
+    return select(*columns).where(*(among(counters.c[column], name) for column, name in of))
 
 
 def _keys(programme: Programme, one: Earning, fan_id: int) -> list[Key]:

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import reads
+from domain.compiled import Among, Compiled
 from domain.fans.models import Fan
 from domain.ids import BrandId
 from domain.inputs import said
 from domain.page import Page, PageArgs, Sort, Window, paginate, read, window
 from domain.points.earning.models import PointGrant, PointRule
-from domain.scope import Scope
+from domain.scope import Scope, TenantSet
 from domain.tables import table_of
 
 READ, READ_GRANTS = "point_rule:read", "point_grant:read"
@@ -39,8 +41,17 @@ async def rules_by_id(session: AsyncSession, scope: Scope, ids: Iterable[int]) -
 
 async def rules_by_code(session: AsyncSession, scope: Scope, brand_id: int, codes: Iterable[str]) -> list[PointRule]:
     """Return the brand's rules of these codes that the caller may see, oldest first."""
-    named = select_rules(scope).where(rules.c.brand_id == brand_id, rules.c.code.in_(sorted(codes)))
-    return await reads.rows(session, named.order_by(rules.c.id), PointRule)
+    named = _select_rules(scope.nodes(READ))
+    return list(await named.rows(session, brand=brand_id, codes=sorted(codes)))
+
+
+@lru_cache(maxsize=200)
+def _select_rules(nodes: TenantSet) -> Compiled:
+    def build(among: Among) -> Select[Any]:
+        mine = (rules.c.brand_id == bindparam("brand"), among(rules.c.code, "codes"))
+        return select(rules).where(nodes.where_shared(rules), *mine).order_by(rules.c.id)
+
+    return Compiled(build)
 
 
 def select_rules(scope: Scope) -> Select[Any]:
@@ -71,7 +82,7 @@ def rule_of_each(scope: Scope, row: Any) -> Select[Any]:
 
 async def list_grants(session: AsyncSession, scope: Scope, fan_id: int, args: PageArgs) -> Page[PointGrant]:
     """Return a page of what a fan the caller may see was granted, newest first."""
-    mine = _grants(scope, READ_GRANTS).where(grants.c.fan_id == fan_id)
+    mine = _grants(scope.nodes(READ_GRANTS)).where(grants.c.fan_id == fan_id)
     return await paginate(session, mine, NEWEST_GRANT, args)
 
 
@@ -79,9 +90,18 @@ async def grants_by_id(
     session: AsyncSession, scope: Scope, ids: Iterable[int], permission: str = READ_GRANTS
 ) -> dict[int, PointGrant]:
     """Return what was granted to fans for whom the caller has the permission."""
-    wanted = _grants(scope, permission).where(grants.c.id.in_(sorted(set(ids))))
-    return {row.id: row for row in await reads.rows(session, wanted, PointGrant)}
+    nodes, wanted = scope.nodes(permission), sorted(set(ids))
+    if nodes.fans:
+        # a statement of a fan's own would be compiled for them alone
+        of = _grants(nodes).where(grants.c.id.in_(wanted))
+        return {row.id: row for row in await reads.rows(session, of, PointGrant)}
+    return {row.id: row for row in await _select_grants(nodes).rows(session, ids=wanted)}
 
 
-def _grants(scope: Scope, permission: str) -> Select[Any]:
-    return select(grants).join(fans, fans.c.id == grants.c.fan_id).where(scope.where(permission, fans))
+@lru_cache(maxsize=200)
+def _select_grants(nodes: TenantSet) -> Compiled:
+    return Compiled(lambda among: _grants(nodes).where(among(grants.c.id, "ids")))
+
+
+def _grants(nodes: TenantSet) -> Select[Any]:
+    return select(grants).join(fans, fans.c.id == grants.c.fan_id).where(nodes.where(fans))

@@ -4,10 +4,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain import compiled
 from domain.bulk import among
+from domain.compiled import Among, Compiled
 from domain.database import insert_ignore
 from domain.errors import NotFound
 from domain.fans.models import Fan
@@ -120,9 +122,15 @@ async def load_lots(session: AsyncSession, locked: Collection[Account]) -> None:
 
 
 async def _current(session: AsyncSession, programme: Programme, fan_ids: Collection[int]) -> dict[int, Account]:
-    mine = (accounts.c.brand_id == programme.brand_id, accounts.c.former.is_(False))
-    found = await _lock(session, among(session, accounts.c.fan_id, sorted(fan_ids)), *mine)
-    return {account.fan_id: account for account in found}
+    found = await _select_current.rows(session, brand=programme.brand_id, fans=sorted(fan_ids))
+    return {row.fan_id: _account(row) for row in found}
+
+
+@Compiled
+def _select_current(among: Among) -> Select[Any]:
+    mine = (accounts.c.brand_id == bindparam("brand"), accounts.c.former.is_(False))
+    statement = select(accounts).where(among(accounts.c.fan_id, "fans"), *mine).order_by(accounts.c.id)
+    return statement.with_for_update(key_share=True)
 
 
 async def _lock(
@@ -168,10 +176,9 @@ async def _who_they_are(session: AsyncSession, programme: Programme, gone: Colle
 
 async def reserve(session: AsyncSession, table: Any, count: int) -> list[int]:
     """Take the next ids of a table, in order, for rows that name each other in one transaction."""
-    if session.get_bind().dialect.name == "postgresql":
-        numbers = func.generate_series(1, count).table_valued("n")
-        sequence = func.nextval(f"{table.name}_id_seq")
-        return sorted((await session.execute(select(sequence).select_from(numbers))).scalars())
+    if compiled.is_postgresql(session):
+        taken = f"SELECT nextval('{table.name}_id_seq') FROM generate_series(1, $1::int)"  # noqa: S608 (one of ours)
+        return sorted(row[0] for row in await compiled.fetch(session, taken, [count]))
     # one writer at a time: nobody else takes the next ids meanwhile
     last = (await session.execute(select(func.max(table.c.id)))).scalar() or 0
     return list(range(last + 1, last + 1 + count))

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Select, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
-from domain.bulk import Bulk, among, write_together
+from domain.bulk import Bulk, write_together
+from domain.compiled import Among, Compiled
 from domain.errors import DomainError
 from domain.points.ledger.accounts import Account, accounts, reserve
 from domain.points.ledger.models import (
@@ -178,10 +179,12 @@ async def known(session: AsyncSession, brand_id: int, sources: Sequence[str]) ->
     """
     if not sources:
         return {}
-    statement = select(transfers).where(
-        transfers.c.brand_id == brand_id, among(session, transfers.c.source, list(sources))
-    )
-    return {row.source: row for row in await session.execute(statement)}
+    return {row.source: row for row in await _select_known.rows(session, brand=brand_id, sources=list(sources))}
+
+
+@Compiled
+def _select_known(among: Among) -> Select[Any]:
+    return select(transfers).where(transfers.c.brand_id == bindparam("brand"), among(transfers.c.source, "sources"))
 
 
 def replayed(row: Any, fan_id: int) -> Posted:

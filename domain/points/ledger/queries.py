@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.bulk import among
+from domain.compiled import Among, Compiled
 from domain.points.ledger.accounts import COLUMNS, accounts, lots
 from domain.points.ledger.rules import Balances
 from domain.reads import grouped
@@ -25,11 +27,15 @@ class Expiring:
 async def balances_by_fan(session: AsyncSession, fan_ids: Iterable[int]) -> dict[int, Balances]:
     """Return what each fan has; a fan who never had points has zeros. The fans were read under the caller's scope."""
     wanted = sorted(set(fan_ids))
-    sums = [func.sum(accounts.c[column]).label(column) for column in COLUMNS.values()]
-    statement = select(accounts.c.fan_id, *sums).where(among(session, accounts.c.fan_id, wanted))
-    rows = await session.execute(statement.group_by(accounts.c.fan_id))
+    rows = await _select_balances.rows(session, fans=wanted)
     found = {row.fan_id: Balances(*map(int, row[1:])) for row in rows}
     return {fan_id: found.get(fan_id, Balances()) for fan_id in wanted}
+
+
+@Compiled
+def _select_balances(among: Among) -> Select[Any]:
+    sums = [func.sum(accounts.c[column]).label(column) for column in COLUMNS.values()]
+    return select(accounts.c.fan_id, *sums).where(among(accounts.c.fan_id, "fans")).group_by(accounts.c.fan_id)
 
 
 async def expiring_by_fan(

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.compiled import Among, Compiled
 from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy, PointsProgramme
 from domain.points.programme.rules import DEFAULTS, Programme, Settings
 from domain.tables import table_of
@@ -21,11 +22,16 @@ async def programme_of(session: AsyncSession, brand_id: int) -> Programme:
 
 async def programmes_of(session: AsyncSession, brand_ids: Iterable[int]) -> dict[int, Programme]:
     """Return the programmes of the brands, in one statement."""
+    rows = await _select_programmes.rows(session, brands=sorted(set(brand_ids)))
+    return {row.id: Programme(row.id, row.group_id, row.time_zone, _settings(row), row.version or 0) for row in rows}
+
+
+@Compiled
+def _select_programmes(among: Among) -> Select[Any]:
     joined = brands.outerjoin(programmes, programmes.c.brand_id == brands.c.id)
     said = [programmes.c[name] for name in ("expiry", "expiry_months", "claw_back", "four_eyes_limit", "version")]
     statement = select(brands.c.id, brands.c.group_id, brands.c.time_zone, *said).select_from(joined)
-    rows = await session.execute(statement.where(brands.c.id.in_(sorted(set(brand_ids)))))
-    return {row.id: Programme(row.id, row.group_id, row.time_zone, _settings(row), row.version or 0) for row in rows}
+    return statement.where(among(brands.c.id, "brands"))
 
 
 def _settings(row: Any) -> Settings:
