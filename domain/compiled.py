@@ -89,13 +89,16 @@ class _Text(NamedTuple):
 def _maker(statement: Select[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
     columns = statement.selected_columns
     row: Any = namedtuple("Row", columns.keys())  # type: ignore[misc]
-    came = [_received(column.type) for column in columns]
-    if not any(came):
-        return lambda records: [row._make(record) for record in records]
-    by = [convert or _as_it_is for convert in came]
-    return lambda records: [
-        row._make(convert(value) for convert, value in zip(by, record, strict=True)) for record in records
-    ]
+    came = {place: convert for place, column in enumerate(columns) if (convert := _received(column.type)) is not None}
+
+    def converted(record: Any) -> Any:
+        values = list(record)
+        for place, convert in came.items():
+            values[place] = convert(values[place])
+        return row._make(values)
+
+    make = converted if came else row._make
+    return lambda records: [make(record) for record in records]
 
 
 def _received(kind: TypeEngine[Any]) -> Convert | None:
@@ -103,10 +106,6 @@ def _received(kind: TypeEngine[Any]) -> Convert | None:
         return None  # the driver's moments know their zone
     convert: Convert | None = kind.dialect_impl(DIALECT).result_processor(DIALECT, None)
     return convert
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 class ArrayOf(UserDefinedType[Any]):
@@ -141,7 +140,7 @@ async def fetch(session: AsyncSession, text: str, parameters: Sequence[Any]) -> 
     assert connection is not None, "a session that runs has a connection"
     if connection.dispatch.before_cursor_execute:
         # whoever listens to what the engine is asked hears of this too
-        connection.dispatch.before_cursor_execute(connection, None, text, tuple(parameters), None, False)
+        connection.dispatch.before_cursor_execute(connection, None, text, tuple(parameters), None, executemany=False)
     driver: Any = connection.connection.driver_connection
     try:
         return list(await driver.fetch(text, *parameters))

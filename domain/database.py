@@ -1,7 +1,8 @@
 """Engines and sessions: one code path for SQLite and PostgreSQL, every session bound to one scope for its life."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import orjson
@@ -54,6 +55,7 @@ class Database:
         self.dialect = self.url.get_backend_name()
         self.engine = _sqlite_engine(url) if self.dialect == "sqlite" else _postgres_engine(url, pool_size)
         self._write_engine = self.engine.execution_options(writes=True)
+        self._turns = Turns() if self.dialect == "sqlite" else nullcontext()
         # PostgreSQL only: SQLite is in the process, and there are no round trips to save
         self.direct = None if self.dialect == "sqlite" else Direct(self.url, size=pool_size, settings=_SETTINGS)
         # who is calling is asked over connections that no slow list takes
@@ -82,7 +84,7 @@ class Database:
 
         A dry run is rolled back at the end whatever happened.
         """
-        async with self._session(self._write_engine, scope, statement_seconds) as session:
+        async with self._turns, self._session(self._write_engine, scope, statement_seconds) as session:
             with _Translated():
                 yield session
                 await (session.rollback() if dry_run else session.commit())
@@ -95,6 +97,27 @@ class Database:
             autoflush=False,
             info={"scope": scope, "statement_seconds": seconds, "notices": self.notices},
         )
+
+
+class Turns:
+    """One writer of this process after the other, in the order they came.
+
+    SQLite lets one write at a time and has no queue: who does not come first sleeps and tries again, each time longer,
+    and of many the unlucky ones wait for seconds while nobody writes.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> None:
+        try:
+            async with asyncio.timeout(SQLITE_BUSY_SECONDS):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise Conflict from None
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 async def at_one_moment(session: AsyncSession) -> None:

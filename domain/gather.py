@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 # for each item what came of it, or the refusal that is its own alone
 Write = Callable[[Sequence[Item]], Awaitable[Sequence[Value | Exception]]]
 
-MOST = 64
+MOST, FEW = 64, 8
 
 
 class Gathered(Generic[Item, Value]):
@@ -37,13 +37,18 @@ class Gathered(Generic[Item, Value]):
         self._width = width
         self._waiting: list[tuple[Item, asyncio.Future[Value]]] = []
         self._under_way: set[asyncio.Task[None]] = set()
+        self._pending = 0  # who waits, and who is written
 
     async def do(self, item: Item) -> Value:
         """Return what came of the item, or raise what refused it. Who is cancelled meanwhile may have been written."""
         answer: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
+        self._pending += 1
         self._start()
-        return await answer
+        try:
+            return await answer
+        finally:
+            self._pending -= 1
 
     def _start(self) -> None:
         if self._waiting and len(self._under_way) < self._width:
@@ -61,12 +66,17 @@ class Gathered(Generic[Item, Value]):
             await self._answer(self._next())
 
     def _next(self) -> "list[tuple[Item, asyncio.Future[Value]]]":
-        """Take those who wait and may share a transaction with the one who waits longest."""
+        """Take those who wait and may share a transaction with the one who waits longest, and leave others some.
+
+        All who are answered together come again together: were they taken at once, one transaction would be prepared
+        while nobody writes, and nobody prepared while one is written.
+        """
+        most = min(MOST, max(FEW, -(-self._pending // self._width)))
         kind, keys = self._alike(self._waiting[0][0]), set[Hashable]()
         taken: list[tuple[Item, asyncio.Future[Value]]] = []
         left: list[tuple[Item, asyncio.Future[Value]]] = []
         for place, one in enumerate(self._waiting):
-            if len(taken) == MOST:
+            if len(taken) == most:
                 left += self._waiting[place:]
                 break
             key = self._apart(one[0])

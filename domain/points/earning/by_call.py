@@ -1,6 +1,6 @@
 """What a service says a fan earned, by a rule it names: granted at once, once for each key of the caller."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -51,7 +51,7 @@ async def earn_by_calls(
     there = await current_fans(session, programme.brand_id, {one.fan_id for one in calls if one.key not in refused})
     gone = {one.key: NotFound("No such fan.", field=("input", "fanId")) for one in calls if one.fan_id not in there}
     refused = gone | refused
-    wanted = [replace(one, fan_id=there[one.fan_id]) for one in calls if one.key not in refused]
+    wanted = [_who_they_are(one, there) for one in calls if one.key not in refused]
     made = await _granted(session, principal, programme, wanted) if wanted else {}
     return [refused[one.key] if one.key in refused else made[one.key] for one in calls]
 
@@ -74,21 +74,23 @@ async def _granted(
     locked = await lock_of_fans(session, programme, {one.fan_id for one in calls})
     before = await _known(session, programme, principal, calls)
     fresh = [one for one in calls if one.key not in before]
-    given = await grant(session, programme, [_earning(principal, one) for one in fresh], actor=principal, locked=locked)
+    earnings = [_earning(principal, one) for one in fresh]
+    given = await grant(session, programme, earnings, actor=principal, locked=locked, known=())
     await audit.record(session, principal, [_deed(programme, one) for one in given])
-    now = await _known(session, programme, principal, fresh) if fresh else {}
-    return {one.key: _id(now[one.key]) for one in fresh} | {
+    now = {one.earning.source: one.id for one in given}
+    return {call.key: now[earning.source] for call, earning in zip(fresh, earnings, strict=True)} | {
         one.key: _same(one, before[one.key]) for one in calls if one.key in before
     }
+
+
+def _who_they_are(call: Call, now: Mapping[int, int]) -> Call:
+    fan_id = now[call.fan_id]
+    return call if fan_id == call.fan_id else replace(call, fan_id=fan_id)
 
 
 def _same(call: Call, row: Any) -> int | DomainError:
     if (row.rule_id, row.fan_id) != (call.rule.id, call.fan_id):
         return IdempotencyConflict(field=("input", "idempotencyKey"))
-    return _id(row)
-
-
-def _id(row: Any) -> int:
     return int(row.id)
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
-from domain.bulk import Bulk, among, insert_rows, put
+from domain.bulk import Bulk, among, insert_all, put
 from domain.compiled import Among, Compiled
 from domain.fans.models import Fan
 from domain.persons.models import FanAlias
@@ -47,6 +47,7 @@ class Earning:
 class Granted:
     """What came of an earning: what the caps left of it, and from when it can be spent where that is not at once."""
 
+    id: int
     earning: Earning
     fan_id: int
     verdict: Verdict
@@ -60,28 +61,29 @@ async def grant(
     *,
     actor: str,
     locked: Mapping[int, Account] | None = None,
+    known: Collection[str] | None = None,
 ) -> list[Granted]:
     """Grant what was not granted yet and return it; of two that name one source the earlier counts.
 
     The fans are the brand's, as `current_fans` keeps them. A constant number of statements whatever the size. What caps
     leave nothing of is kept too, so that it can be explained and is never looked at again. `locked` are the fans'
-    accounts, where the caller has them from `lock_of_fans`.
+    accounts, where the caller has them from `lock_of_fans`, and `known` the sources it has found granted since.
     """
     wanted = {one.source: one for one in sorted(earnings, key=_order, reverse=True)}
     if not wanted:
         return []
     if locked is None:
         locked = await lock_of_fans(session, programme, {one.fan_id for one in wanted.values()})
-    known = await _known(session, programme, list(wanted))
+    if known is None:
+        known = await _known(session, programme, list(wanted))
     fresh = sorted((one for source, one in wanted.items() if source not in known), key=_order)
     if not fresh:
         return []
-    owner = {asked: account.fan_id for asked, account in locked.items()}
-    usage = await _usage(session, programme, fresh, owner)
-    given = [_judged(programme, one, owner[one.fan_id], usage) for one in fresh]
-    rows, now = [_row(programme, one) for one in given], clock.now()
-    await insert_rows(session, Bulk(grants, {**_place(programme), "created_at": now}, _columns(rows)))
-    await _count(session, programme, given, usage)
+    counted = [_Counted.of(programme, one, locked[one.fan_id].fan_id) for one in fresh]
+    usage = await usage_of(session, {key for one in counted for key in one.keys})
+    judged = [(one, _judge(programme, one, usage)) for one in counted]
+    given = await _write(session, programme, judged)
+    await _count(session, programme, judged, usage)
     posted = [_posted(one) for one in given if one.verdict.granted]
     await earn(session, programme, posted, actor=actor, locked={one.fan_id: one for one in locked.values()})
     return given
@@ -122,13 +124,6 @@ async def _known(session: AsyncSession, programme: Programme, sources: Sequence[
     return set((await session.execute(select(grants.c.source).where(*mine))).scalars())
 
 
-async def _usage(
-    session: AsyncSession, programme: Programme, fresh: Sequence[Earning], owner: Mapping[int, int]
-) -> dict[Key, Used]:
-    """Return what the fans have earned by the rules in the periods that count. Their accounts are locked."""
-    return await usage_of(session, {key for one in fresh for key in _keys(programme, one, owner[one.fan_id])})
-
-
 async def usage_of(session: AsyncSession, keys: Collection[Key]) -> dict[Key, Used]:
     """Return what the counters say, in one statement; what was never counted is UNUSED."""
     of = {
@@ -147,17 +142,38 @@ def _select_used(among: Among) -> Select[Any]:
     return select(*columns).where(*(among(counters.c[column], name) for column, name in of))
 
 
-def _keys(programme: Programme, one: Earning, fan_id: int) -> list[Key]:
-    return keys_of(fan_id, one.rule.id, day_of(one.at, programme.zone))
+class _Counted(NamedTuple):
+    """An earning, whose it is by now, and in which counters it counts."""
+
+    earning: Earning
+    fan_id: int
+    day: date
+    keys: Sequence[Key]
+
+    @classmethod
+    def of(cls, programme: Programme, one: Earning, fan_id: int) -> "_Counted":
+        day = day_of(one.at, programme.zone)
+        return cls(one, fan_id, day, keys_of(fan_id, one.rule.id, day))
 
 
-def _judged(programme: Programme, one: Earning, fan_id: int, usage: dict[Key, Used]) -> Granted:
+def _judge(programme: Programme, one: _Counted, usage: dict[Key, Used]) -> Verdict:
     """Hold an earning to what was earned before it, and count it for those that come after."""
-    keys, zone = _keys(programme, one, fan_id), programme.zone
-    verdict = judge(one.rule, one.desired, {key.period: usage[key] for key in keys}, day_of(one.at, zone), zone)
-    for key in keys:
+    used = {key.period: usage[key] for key in one.keys}
+    verdict = judge(one.earning.rule, one.earning.desired, used, one.day, programme.zone)
+    for key in one.keys:
         usage[key] = usage[key].plus(verdict.granted)
-    return Granted(one, fan_id, verdict, available_at(one.rule, one.at, zone))
+    return verdict
+
+
+async def _write(
+    session: AsyncSession, programme: Programme, judged: Sequence[tuple[_Counted, Verdict]]
+) -> list[Granted]:
+    rows, shared = [_row(programme, *one) for one in judged], {**_place(programme), "created_at": clock.now()}
+    ids = await insert_all(session, Bulk(grants, shared, _columns(rows)))
+    return [
+        Granted(id_, one.earning, one.fan_id, verdict, row["available_at"])
+        for id_, (one, verdict), row in zip(ids, judged, rows, strict=True)
+    ]
 
 
 def _place(programme: Programme) -> dict[str, int]:
@@ -168,33 +184,36 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def _row(programme: Programme, given: Granted) -> dict[str, Any]:
-    one, verdict = given.earning, given.verdict
+def _row(programme: Programme, counted: _Counted, verdict: Verdict) -> dict[str, Any]:
+    one = counted.earning
     cuts = [{"cap": cut.cap.value, "resetsAt": cut.resets_at and cut.resets_at.isoformat()} for cut in verdict.cuts]
     own = {name: getattr(one, name) for name in ("source", "event_id", "order_id", "referral_id", "units", "per_unit")}
     return own | {
-        "fan_id": given.fan_id,
+        "fan_id": counted.fan_id,
         "rule_id": one.rule.id,
         "rule_version": one.rule.version,
         "event": one.rule.event,
         "occurred_at": one.at,
-        "day": day_of(one.at, programme.zone),
+        "day": counted.day,
         "desired_points": verdict.desired.points,
         "desired_growth": verdict.desired.growth,
         "granted_points": verdict.granted.points,
         "granted_growth": verdict.granted.growth,
         "cuts": cuts or None,
-        "available_at": given.available_at,
+        "available_at": available_at(one.rule, one.at, programme.zone),
         "taken_points": 0,
         "taken_growth": 0,
     }
 
 
 async def _count(
-    session: AsyncSession, programme: Programme, given: Sequence[Granted], usage: Mapping[Key, Used]
+    session: AsyncSession,
+    programme: Programme,
+    judged: Sequence[tuple[_Counted, Verdict]],
+    usage: Mapping[Key, Used],
 ) -> None:
     """Write the counters of what was earned; the accounts are locked, so that nobody else counts meanwhile."""
-    touched = {key for one in given if one.verdict.granted for key in _keys(programme, one.earning, one.fan_id)}
+    touched = {key for one, verdict in judged if verdict.granted for key in one.keys}
     if not touched:
         return
     rows = [{**key._asdict(), "period": key.period.value, **usage[key]._asdict()} for key in sorted(touched)]

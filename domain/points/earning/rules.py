@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from domain.points.earning.models import Basis, Frequency, Period
@@ -178,6 +179,7 @@ def keys_of(fan_id: int, rule_id: int, day: date) -> list[Key]:
     return [Key(fan_id, rule_id, period, first) for period, first in starts_of(day).items()]
 
 
+@lru_cache(maxsize=1_000)
 def midnight(day: date, zone: tzinfo) -> datetime:
     """Return the moment a natural day begins."""
     return datetime.combine(day, time(), zone).astimezone(UTC)

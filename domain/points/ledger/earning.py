@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.bulk import among
 from domain.points.ledger.accounts import Account, accounts, lock_of_fans
-from domain.points.ledger.book import Book, Draft, NewLot, known, posted, replayed
+from domain.points.ledger.book import Book, Draft, NewLot, known, replayed
 from domain.points.ledger.models import EntryKind, TransferKind
 from domain.points.ledger.rules import Earn, Posted, SourceConflict, Why, check_amount, check_texts
 from domain.points.programme.rules import Programme, expires_at
@@ -46,20 +46,21 @@ async def earn(
         elif one.source not in before:
             why = Why(one.reason, actor, one.reference, one.request_key, one.rule_id, one.at)
             drafts[one.source] = _post(book, programme, locked[one.fan_id], one, why)
-    await book.write(session)
-    return _answers(earns, locked, before, drafts)
+    made = {one.source: one for one in await book.write(session)}
+    return _answers(earns, locked, before, made)
 
 
 def _answers(
-    earns: Sequence[Earn], locked: Mapping[int, Account], before: Mapping[str, Any], drafts: Mapping[str, Draft]
+    earns: Sequence[Earn], locked: Mapping[int, Account], before: Mapping[str, Any], made: Mapping[str, Posted]
 ) -> list[Posted]:
-    said: list[Posted] = []
-    for place, one in enumerate(earns):
+    said, told = list[Posted](), set[str]()
+    for one in earns:
         if one.source in before:
             said.append(replayed(before[one.source], locked[one.fan_id].fan_id))
         else:
-            again = any(other.source == one.source for other in earns[:place]) if len(drafts) < len(earns) else False
-            said.append(replace(posted(drafts[one.source]), replayed=again))
+            now = made[one.source]
+            said.append(replace(now, replayed=True) if one.source in told else now)
+        told.add(one.source)
     return said
 
 
