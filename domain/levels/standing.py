@@ -56,7 +56,7 @@ async def follow_growth(session: AsyncSession, brand_id: int, fan_ids: Sequence[
 
 @Compiled
 def _select_crossed(among: Among) -> Select[Any]:
-    mine = (_open(), accounts.c.brand_id == bindparam("brand"), among(accounts.c.fan_id, "fans"))
+    mine = (_open(), among(accounts.c.fan_id, "fans"))
     return select(accounts.c.fan_id).outerjoin_from(accounts, fan_levels, _same()).where(*mine, _differs())
 
 

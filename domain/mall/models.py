@@ -102,6 +102,7 @@ class Redemption(SQLModel, table=True):
         Index("ix_redemptions_brand_state", "brand_id", "state", "created_at", "id"),
         Index("ix_redemptions_dealer_created", "dealer_id", "created_at", "id"),
         Index("ix_redemptions_store_created", "store_id", "created_at", "id"),
+        Index("ix_redemptions_hold_id", "hold_id"),
         Index("ix_redemptions_unpaid", "pay_until", "id", sqlite_where=_UNPAID, postgresql_where=_UNPAID),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import compiled
@@ -122,15 +122,15 @@ async def load_lots(session: AsyncSession, locked: Collection[Account]) -> None:
 
 
 async def _current(session: AsyncSession, programme: Programme, fan_ids: Collection[int]) -> dict[int, Account]:
-    found = await _select_current.rows(session, brand=programme.brand_id, fans=sorted(fan_ids))
-    return {row.fan_id: _account(row) for row in found}
+    # of a brand's accounts and a fan's, SQLite would look through the brand's
+    found = await _select_current.rows(session, fans=sorted(fan_ids))
+    return {row.fan_id: _account(row) for row in found if row.brand_id == programme.brand_id}
 
 
 @Compiled
 def _select_current(among: Among) -> Select[Any]:
-    mine = (accounts.c.brand_id == bindparam("brand"), accounts.c.former.is_(False))
-    statement = select(accounts).where(among(accounts.c.fan_id, "fans"), *mine).order_by(accounts.c.id)
-    return statement.with_for_update(key_share=True)
+    mine = (among(accounts.c.fan_id, "fans"), accounts.c.former.is_(False))
+    return select(accounts).where(*mine).order_by(accounts.c.id).with_for_update(key_share=True)
 
 
 async def _lock(
