@@ -112,13 +112,18 @@ async def lock_with_heir(session: AsyncSession, account_id: int) -> tuple[Accoun
 async def load_lots(session: AsyncSession, locked: Collection[Account]) -> None:
     """Read what is left of the lots of locked accounts: soonest expiry first, then oldest."""
     by_id = {account.id: account for account in locked}
-    left = (among(session, lots.c.account_id, sorted(by_id)), lots.c.remaining > 0)
-    columns = (lots.c.id, lots.c.transfer_id, lots.c.remaining, lots.c.granted_at, lots.c.expires_at)
-    order = (lots.c.expires_at.asc().nulls_last(), lots.c.granted_at, lots.c.id)
     for account in by_id.values():
         account.lots = []
-    for row in await session.execute(select(lots.c.account_id, *columns).where(*left).order_by(*order)):
+    for row in await _select_left.rows(session, accounts=sorted(by_id)):
         by_id[row.account_id].lots.append(Lot(*row[1:]))
+
+
+@Compiled
+def _select_left(among: Among) -> Select[Any]:
+    columns = (lots.c.id, lots.c.transfer_id, lots.c.remaining, lots.c.granted_at, lots.c.expires_at)
+    order = (lots.c.expires_at.asc().nulls_last(), lots.c.granted_at, lots.c.id)
+    left = (among(lots.c.account_id, "accounts"), lots.c.remaining > 0)
+    return select(lots.c.account_id, *columns).where(*left).order_by(*order)
 
 
 async def _current(session: AsyncSession, programme: Programme, fan_ids: Collection[int]) -> dict[int, Account]:

@@ -9,7 +9,7 @@ from sqlalchemy import Select, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
-from domain.bulk import Bulk, write_together
+from domain.bulk import Bulk, insert_rows, write_together
 from domain.compiled import Among, Compiled
 from domain.errors import DomainError
 from domain.points.ledger.accounts import Account, accounts, reserve
@@ -139,11 +139,8 @@ class Book:
         drawn = [(draft, lot_id, points) for draft in self.drafts for lot_id, points in draft.draws.items()]
         if drawn:
             await _take(session, drawn)
-            rows = [
-                {**_place(draft), "transfer_id": draft.id, "lot_id": lot_id, "points": points}
-                for draft, lot_id, points in drawn
-            ]
-            await session.execute(insert(draws), rows)
+            rows = [{"transfer_id": draft.id, "lot_id": lot_id, "points": points} for draft, lot_id, points in drawn]
+            await insert_rows(session, Bulk(draws, _place(drawn[0][0]), _columns(rows)))
 
     async def _write_pendings(self, session: AsyncSession) -> None:
         rows = [
