@@ -146,8 +146,15 @@ async def fetch(session: AsyncSession, text: str, parameters: Sequence[Any]) -> 
         return list(await driver.fetch(text, *parameters))
     except asyncpg.IntegrityConstraintViolationError as error:
         raise IntegrityError(text, None, error, hide_parameters=True) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        if driver.is_closed():
-            # the pool must not hand it to the next
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        lost = driver.is_closed() or _is_lost(error)
+        if lost:
+            # nothing can be rolled back over it, and the pool must not hand it to the next
             connection.invalidate(error)
-        raise DBAPIError(text, None, error, hide_parameters=True, connection_invalidated=driver.is_closed()) from error
+        raise DBAPIError(text, None, error, hide_parameters=True, connection_invalidated=lost) from error
+
+
+def _is_lost(error: Exception) -> bool:
+    # while a server says goodbye, the driver says of the next statement that another is in progress
+    ended = str(getattr(error, "sqlstate", None)).startswith(("08", "57P"))
+    return ended or isinstance(error, asyncpg.InternalClientError)
