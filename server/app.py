@@ -1,7 +1,6 @@
 """The application: two GraphQL endpoints, one for events and health, over what the process holds open."""
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from authz.viewer import Anonymous, ServiceViewer
 from resolvers.context import Context, Services
 from schema import fan_schema, staff_schema
 from schema.gate import Limits
+from server import collector
 from server.downloads import DOWNLOAD_PATH, REPORT_PATH, Downloads
 from server.events import EventsEndpoint
 from server.health import Health
@@ -87,7 +87,7 @@ def create_app(settings: Settings, runtime: Runtime) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with _working(services, enabled=settings.worker):
-            _tune_collector()
+            collector.tune()
             yield
         if lines is not None:
             lines.flush()
@@ -154,10 +154,3 @@ async def _working(services: Services, *, enabled: bool) -> AsyncIterator[None]:
         stop.set()
         if running is not None:
             await running
-
-
-def _tune_collector() -> None:
-    # what was made at start lives as long as the process: the collector need not look at it again and again
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
