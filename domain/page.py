@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeVar
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.errors import BadInput
 
 Row = TypeVar("Row")
+Counted = Select[Any] | Callable[[], Select[Any]]
 
 MAX_PAGE = 100
 
@@ -58,13 +59,16 @@ class Sort:
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """A window of rows with their cursors. `counted` is the whole list, to be counted only when somebody asks."""
+    """A window of rows with their cursors. `counted` is the whole list, to be counted only when somebody asks.
+
+    It may be what builds it: most lists are read without being counted.
+    """
 
     rows: Sequence[Row]
     cursors: Sequence[str]
     has_next: bool
     has_previous: bool
-    counted: Select[Any]
+    counted: Counted
 
 
 def encode_cursor(order: Sort, values: Sequence[Any]) -> str:
@@ -150,7 +154,7 @@ class Window:
 
     statement: Select[Any]
     frame: Frame
-    counted: Select[Any]
+    counted: Counted
 
     def page(self, found: Sequence[Any]) -> Page[Any]:
         """Return the rows that were read as a page."""
@@ -168,23 +172,32 @@ def cursor_binds(order: Sort, cursor: str, name: str) -> dict[str, Any]:
 def window(statement: Select[Any], order: Sort, args: PageArgs) -> Window:
     """Cut a window out of the statement, which must select the order's columns."""
     counted = statement
-    name, cursor = ("before", args.before) if args.last is not None else ("after", args.after)
-    frame = Frame(order, args.size(), args.last is not None, cursor is not None)
+    frame, values = framed(order, args)
     if order.gapped:
-        key_values = None if cursor is None else decode_cursor(order, cursor, name)
-        return Window(_gapped(statement, frame, key_values), frame, counted)
-    if cursor is not None:
-        values = cursor_binds(order, cursor, name).items()
+        return Window(_gapped(statement, frame, values), frame, counted)
+    if values is not None:
         key = [
-            bindparam(bound, value, column.type) for (bound, value), column in zip(values, order.columns, strict=True)
+            bindparam(f"cursor_{place}", value, column.type)
+            for place, (value, column) in enumerate(zip(values, order.columns, strict=True))
         ]
         statement = statement.where(after_key(order.columns, key, descending=frame.descending))
     return Window(_cut(statement, order.columns, frame), frame, counted)
 
 
+def framed(order: Sort, args: PageArgs) -> tuple[Frame, list[Any] | None]:
+    """Return the frame that is asked for and the key of its cursor, where it has one."""
+    name, cursor = ("before", args.before) if args.last is not None else ("after", args.after)
+    frame = Frame(order, args.size(), args.last is not None, cursor is not None)
+    return frame, None if cursor is None else decode_cursor(order, cursor, name)
+
+
+def directed(columns: Sequence[ColumnElement[Any]], *, descending: bool) -> list[ColumnElement[Any]]:
+    """Order by the columns, all in one direction."""
+    return [column.desc() if descending else column.asc() for column in columns]
+
+
 def _cut(statement: Select[Any], columns: Sequence[ColumnElement[Any]], frame: Frame) -> Select[Any]:
-    directed = [column.desc() if frame.descending else column.asc() for column in columns]
-    return statement.order_by(*directed).limit(frame.size + 1)
+    return statement.order_by(*directed(columns, descending=frame.descending)).limit(frame.size + 1)
 
 
 def _gapped(statement: Select[Any], frame: Frame, key: Sequence[Any] | None) -> Select[Any]:
@@ -215,11 +228,7 @@ def _gapped(statement: Select[Any], frame: Frame, key: Sequence[Any] | None) -> 
     rows = union_all(select(begun), *(select(arm) for arm in rest_of)).subquery()
     missing = rows.c[str(head.key)].is_(None)
     order = [missing.desc() if frame.backwards else missing.asc(), *(rows.c[name] for name in frame.key_names())]
-    return (
-        select(rows)
-        .order_by(order[0], *(c.desc() if frame.descending else c.asc() for c in order[1:]))
-        .limit(frame.size + 1)
-    )
+    return select(rows).order_by(order[0], *directed(order[1:], descending=frame.descending)).limit(frame.size + 1)
 
 
 async def read(session: AsyncSession, wanted: Window) -> Page[Any]:
@@ -234,5 +243,6 @@ async def paginate(session: AsyncSession, statement: Select[Any], order: Sort, a
 
 async def count_of(session: AsyncSession, page: Page[Any]) -> int:
     """Count the whole list a page is a window on."""
-    statement = select(func.count()).select_from(page.counted.order_by(None).subquery())
+    counted = page.counted if isinstance(page.counted, Select) else page.counted()
+    statement = select(func.count()).select_from(counted.order_by(None).subquery())
     return int((await session.execute(statement)).scalar_one())

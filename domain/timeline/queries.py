@@ -1,28 +1,48 @@
 """Reads of the timeline, and of what fans did lately."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, case, column, func, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Subquery,
+    and_,
+    case,
+    column,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
 from domain.columns import BigInt, UtcDateTime
 from domain.events.models import EventCount
 from domain.fans.models import Fan
-from domain.page import Frame, Page, PageArgs, Sort, Window, after_key, decode_cursor, read
+from domain.page import Frame, Page, PageArgs, Sort, Window, after_key, directed, framed, read
 from domain.ranges import TimeRange, within_times
 from domain.scope import Scope
 from domain.tables import table_of
 from domain.tags.models import Tag
 from domain.tenancy.models import Brand
-from domain.timeline.sources import Source, TimelineKind, readable
+from domain.timeline.sources import SAID, Source, TimelineKind, readable
 
 counts, brands, tags = table_of(EventCount), table_of(Brand), table_of(Tag)
 _KEY = (column("at", UtcDateTime()), column("rank", Integer()), column("id", BigInt))
+# of the subquery of this name
+_PAGE = [
+    literal_column(f"page.{name}", kind).label(name)
+    for name, kind in {**{str(one.key): one.type for one in _KEY}, **SAID}.items()
+]
+_TAG = next(place for place, one in enumerate(_PAGE) if one.key == "tag_id")
 NEWEST = Sort("timeline", _KEY, descending=True)
 WINDOWS = (1, 7, 30)
 
@@ -41,16 +61,13 @@ async def list_timeline(
 
     Each source gives at most a page of rows, from one range of its index; the newest of them all are the page.
     """
-    name, cursor = ("before", args.before) if args.last is not None else ("after", args.after)
-    frame = Frame(NEWEST, args.size(), args.last is not None, cursor is not None)
-    key = None if cursor is None else decode_cursor(NEWEST, cursor, name)
+    frame, key = framed(NEWEST, args)
     sources = readable(scope, fan, kinds, own=own)
     if not sources:
         return Page([], [], False, False, select(literal(1)).where(literal(False)))  # noqa: FBT003 (positional there)
     bounds = [(source, [*held, *([] if at is None else within_times(source.at, at))]) for source, held in sources]
-    every = union_all(*(source.rows(fan.id, *held) for source, held in bounds)).subquery()
-    arms = [select(_arm(source, fan.id, held, frame, key).subquery()) for source, held in bounds]
-    return await read(session, Window(_merged(arms, frame), frame, select(every.c.id)))
+    arms = [_all_of(_arm(source, fan.id, held, frame, key).subquery()) for source, held in bounds]
+    return await read(session, Window(_merged(arms, frame), frame, _whole(fan.id, bounds)))
 
 
 def _arm(
@@ -75,13 +92,20 @@ def _beyond(source: Source, key: Sequence[Any], *, descending: bool) -> ColumnEl
 
 
 def _merged(arms: Sequence[Select[Any]], frame: Frame) -> Select[Any]:
-    rows = union_all(*arms).subquery()
-    order = [rows.c[name].desc() if frame.descending else rows.c[name].asc() for name in frame.key_names()]
-    page = select(rows).order_by(*order).limit(frame.size + 1).subquery()
+    order = directed(_PAGE[: len(_KEY)], descending=frame.descending)
+    page = _all_of(union_all(*arms).subquery("page")).order_by(*order).limit(frame.size + 1).subquery("page")
     # the page is cut before tags are named, so that no more of them are
-    order = [page.c[name].desc() if frame.descending else page.c[name].asc() for name in frame.key_names()]
-    named = select(page, tags.c.name.label("tag_name")).outerjoin(tags, tags.c.id == page.c.tag_id)
-    return named.order_by(*order)
+    named = page.outerjoin(tags, tags.c.id == _PAGE[_TAG])
+    return select(*_PAGE, tags.c.name.label("tag_name")).select_from(named).order_by(*order)
+
+
+def _all_of(rows: Subquery) -> Select[Any]:
+    # not its columns one by one: for each of them an object is made, at each of three levels of six sources
+    return select(literal_column("*")).select_from(rows)
+
+
+def _whole(fan_id: int, bounds: Sequence[tuple[Source, list[ColumnElement[bool]]]]) -> Callable[[], Select[Any]]:
+    return lambda: select(union_all(*(source.rows(fan_id, *held) for source, held in bounds)).subquery().c.id)
 
 
 @dataclass(frozen=True)

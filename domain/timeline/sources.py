@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Integer, Select, String, cast, literal, literal_column, null, select
@@ -47,7 +48,7 @@ SAID: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """Rows of one table that belong to a fan. `rank` decides between sources at one moment, and is never changed.
 
@@ -62,8 +63,9 @@ class Source:
     said: dict[str, Any]
     owned: Callable[[int], ColumnElement[bool]] | None = None
 
-    def rows(self, fan_id: int, *conditions: ColumnElement[bool]) -> Select[Any]:
-        """Select the fan's rows in the columns all sources share."""
+    @cached_property
+    def _columns(self) -> Select[Any]:
+        # made once: there are twenty of them, and a page asks six sources
         said = [
             cast(self.said.get(name, null()), kind).label(name)
             if name not in self.said or kind is not Json
@@ -71,8 +73,12 @@ class Source:
             for name, kind in SAID.items()
         ]
         key = (self.at.label("at"), literal_column(str(self.rank), Integer).label("rank"), self.table.c.id.label("id"))
+        return select(*key, *said)
+
+    def rows(self, fan_id: int, *conditions: ColumnElement[bool]) -> Select[Any]:
+        """Select the fan's rows in the columns all sources share."""
         mine = self.table.c.fan_id == fan_id if self.owned is None else self.owned(fan_id)
-        return select(*key, *said).where(mine, *conditions)
+        return self._columns.where(mine, *conditions)
 
 
 EVENTS = Source(
