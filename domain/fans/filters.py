@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, and_, exists, false, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, and_, false, func, not_, or_, select, true
 
 from domain.attributes.filters import AttributeFilter, fans_with
 from domain.errors import BadInput
-from domain.events.models import FanEvent
+from domain.events.activity import last_active
 from domain.fans.models import Fan, Gender
-from domain.fans.names import named
+from domain.fans.names import holding, named
 from domain.ids import BrandId, ChannelAccountId, DealerId, LevelId, StoreId, TagId
 from domain.inputs import said
 from domain.levels.filters import at_level, from_level
@@ -23,7 +23,7 @@ from domain.tags.models import FanTag
 from domain.tenancy.models import ChannelAccount, ChannelKind
 
 READ, PERSONAL, TAGS, EVENTS = "fan:read", "fan:read_personal", "tag:read", "event:read"
-fans, fan_tags, events, accounts = table_of(Fan), table_of(FanTag), table_of(FanEvent), table_of(ChannelAccount)
+fans, fan_tags, accounts = table_of(Fan), table_of(FanTag), table_of(ChannelAccount)
 
 MAX_CLAUSES = 50
 
@@ -84,6 +84,8 @@ class Found:
     phones: dict[str, ColumnElement[bool]] = field(default_factory=dict)
     identities: dict[IdentityInput, ColumnElement[bool]] = field(default_factory=dict)
     levels: dict[int, Level] = field(default_factory=dict)
+    # fans are read in their order: what could find them by another index looks at each of them instead
+    walking: bool = False
 
 
 _EQUAL = (
@@ -153,7 +155,7 @@ def _looked_up(wanted: FanFilter, scope: Scope, found: Found) -> list[ColumnElem
     """Build what is found beside the fan's own row, or of it under another permission."""
     parts: list[ColumnElement[bool]] = []
     if wanted.nickname is not None:
-        parts.append(named(scope, wanted.nickname, READ))
+        parts.append(holding(wanted.nickname) if found.walking else named(scope, wanted.nickname, READ))
     if wanted.phone is not None:
         parts.append(found.phones[wanted.phone])
     if wanted.identity is not None:
@@ -169,7 +171,7 @@ def _looked_up(wanted: FanFilter, scope: Scope, found: Found) -> list[ColumnElem
         parts.append(fans.c.source_account_id.in_(of_channel))
     if wanted.last_active_at is not None:
         scope.require(EVENTS)
-        parts += [*_last_active(wanted.last_active_at), also(scope, permission=EVENTS)]
+        parts += [fans.c.id.in_(last_active(scope, wanted.last_active_at)), also(scope, permission=EVENTS)]
     return parts + _levels(wanted, found) + [fans_with(one, fans.c.id) for one in wanted.attributes or []]
 
 
@@ -177,13 +179,3 @@ def _levels(wanted: FanFilter, found: Found) -> list[ColumnElement[bool]]:
     at = [] if wanted.level_id is None else [at_level(found.levels[wanted.level_id], fans.c)]
     above = [] if wanted.min_level_id is None else [from_level(found.levels[wanted.min_level_id], fans.c)]
     return [*at, *above]
-
-
-def _last_active(wanted: TimeRange) -> list[ColumnElement[bool]]:
-    # of the newest event: there is one in the range, and none after it
-    own = select(events.c.id).where(events.c.fan_id == fans.c.id)
-    parts: list[ColumnElement[bool]] = [exists(own.where(*within_times(events.c.occurred_at, wanted)).correlate(fans))]
-    if wanted.before is not None:
-        later = own.where(*within_times(events.c.occurred_at, TimeRange(since=wanted.before)))
-        parts.append(not_(exists(later.correlate(fans))))
-    return parts

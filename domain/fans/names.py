@@ -5,7 +5,7 @@ Triggers keep the rows (see the migration), so that whoever writes a nickname, m
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, select
+from sqlalchemy import ColumnElement, Select, String, and_, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import Field, SQLModel
@@ -18,6 +18,7 @@ from domain.tables import ref, table_of
 from domain.tenancy.models import Brand
 
 SHORTEST, PART_CHARS = 2, 12
+QUICKLY = 3_000
 _LETTERS = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
 _LAST = chr(0x10FFFF)  # no text of a nickname sorts behind it
 # by code point, as SQLite sorts: a range of one database is the same range of the other
@@ -40,21 +41,33 @@ def named(scope: Scope, part: str, permission: str) -> ColumnElement[bool]:
 
     Raises BadInput for a text of less than two characters.
     """
-    fans, parts, brands = table_of(Fan), table_of(FanNamePart), table_of(Brand)
-    text = _lower(part)
-    if len(text) < SHORTEST:
-        raise BadInput(f"nickname takes {SHORTEST} characters or more.", field=("filter", "nickname"))
-    start = text[:PART_CHARS]
+    held = table_of(Fan).c.id.in_(_found(scope, part, permission))
+    return held if len(part) <= PART_CHARS else and_(held, holding(part))
+
+
+def is_common(scope: Scope, part: str, permission: str) -> ColumnElement[bool]:
+    """Build the condition that more nicknames hold this text than are quickly looked at; counts no further."""
+    some = _found(scope, part, permission).limit(QUICKLY + 1).subquery()
+    return select(func.count()).select_from(some).scalar_subquery() > QUICKLY
+
+
+def _found(scope: Scope, part: str, permission: str) -> Select[Any]:
+    parts, brands, start = table_of(FanNamePart), table_of(Brand), _lower(part)[:PART_CHARS]
     # brand by brand: each is one range of the index, where a range over all brands would read other groups' names
     found = select(parts.c.fan_id).join(brands, brands.c.id == parts.c.brand_id)
-    found = found.where(scope.where_shared(permission, brands), parts.c.part >= start, parts.c.part < start + _LAST)
-    held = fans.c.id.in_(found)
-    return held if text == start else and_(held, _in_lower_case(fans.c.nickname).contains(text, autoescape=True))
+    return found.where(scope.where_shared(permission, brands), parts.c.part >= start, parts.c.part < start + _LAST)
 
 
-def _lower(text: str) -> str:
-    """Take the case off A to Z, as the triggers do, and off nothing else."""
-    return text.translate(_LETTERS)
+def holding(part: str) -> ColumnElement[bool]:
+    """Build the same condition in a form that looks at the nickname itself: for some fans, not to find them by."""
+    return _in_lower_case(table_of(Fan).c.nickname).contains(_lower(part), autoescape=True)
+
+
+def _lower(part: str) -> str:
+    """Take the case off A to Z, as the triggers do, and off nothing else. Raises BadInput for a text too short."""
+    if len(part) < SHORTEST:
+        raise BadInput(f"nickname takes {SHORTEST} characters or more.", field=("filter", "nickname"))
+    return part.translate(_LETTERS)
 
 
 class _in_lower_case(FunctionElement[str]):  # noqa: N801 (a function of SQL)

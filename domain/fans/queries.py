@@ -1,6 +1,7 @@
 """Reads of fans."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import reads
 from domain.compiled import Compiled
 from domain.errors import NotFound
-from domain.events.models import FanActivity
 from domain.fans.filters import EVENTS, READ, FanFilter, Found, also, check_size, condition
 from domain.fans.lookups import look_up, looks_up
 from domain.fans.models import Fan
-from domain.fans.sorts import SORTS, FanSort
-from domain.levels.models import FanLevel
-from domain.page import Page, PageArgs, Window, paginate, window
+from domain.fans.nearby import Nearby, nearby
+from domain.fans.sorts import BESIDE, SORTS, FanSort
+from domain.near import Near, window_near
+from domain.page import Page, PageArgs, Window, paginate, read, window
 from domain.persons.models import FanAlias
 from domain.scope import Scope, TenantSet
 from domain.tables import table_of
@@ -24,11 +25,6 @@ from domain.vault import Vault
 
 fans = table_of(Fan)
 aliases = table_of(FanAlias)
-# what some orders are read off, beside the fan: the table and its column
-BESIDE = {
-    FanSort.LEVEL_DESC: table_of(FanLevel).c.rank,
-    FanSort.LAST_ACTIVE_AT_DESC: table_of(FanActivity).c.last_active_at,
-}
 
 
 async def get_fan(session: AsyncSession, scope: Scope, fan_id: int) -> Fan:
@@ -86,19 +82,25 @@ async def list_fans(
         statement = statement.where(also(scope, permission=EVENTS))
     if order in BESIDE:
         statement = _with(statement, BESIDE[order])
-    return await paginate(session, statement, SORTS[order], args)
+    close = nearby(scope, wanted, order)
+    if close is None:
+        return await paginate(session, statement, SORTS[order], args)
+    return await read(session, window_near(statement, SORTS[order], args, _near(scope, close, found)))
 
 
 def cut_fans(scope: Scope, args: PageArgs, wanted: FanFilter | None, order: FanSort) -> Window | None:
     """Return the page of `list_fans` before it is read, or None where the filter has to look something up first.
 
-    Nor where a moment that may be missing sorts it: what is read depends on whether the cursor has one.
+    Nor where a moment that may be missing sorts it, or it is read in two ways (`domain.near`): what is read depends
+    on more of the cursor than its value.
     """
     if wanted is not None:
         check_size(wanted)
         if looks_up(wanted):
             return None
-    return None if SORTS[order].gapped else window(_meeting(scope, wanted, Found()), SORTS[order], args)
+    if SORTS[order].gapped or nearby(scope, wanted, order) is not None:
+        return None
+    return window(_meeting(scope, wanted, Found()), SORTS[order], args)
 
 
 def select_fans(scope: Scope) -> Select[Any]:
@@ -116,6 +118,13 @@ def _with(statement: Select[Any], column: Column[Any]) -> Select[Any]:
     beside = column.table.c
     same = (beside.fan_id == fans.c.id, *(beside[name] == fans.c[name] for name in ("brand_id", "group_id")))
     return statement.add_columns(column).outerjoin(column.table, and_(*same))
+
+
+def _near(scope: Scope, close: Nearby, found: Found) -> Near:
+    statement = _meeting(scope, close.left, replace(found, walking=True))
+    if close.of_activity:
+        statement = statement.where(also(scope, permission=EVENTS))
+    return Near(close.keys, statement, close.worth)
 
 
 def _meeting(scope: Scope, wanted: FanFilter | None, found: Found) -> Select[Any]:

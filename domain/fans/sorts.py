@@ -46,3 +46,8 @@ SORTS = {
     ),
     FanSort.LEVEL_DESC: Sort("-level", (fan_levels.c.rank, fans.c.id), descending=True, gapped=True),
 }
+# what some orders are read off, beside the fan: the table and its column
+BESIDE = {
+    FanSort.LEVEL_DESC: fan_levels.c.rank,
+    FanSort.LAST_ACTIVE_AT_DESC: activity.c.last_active_at,
+}
