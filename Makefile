@@ -112,8 +112,8 @@ LOCK_OPTIONS = --quiet --universal --python-version 3.11 --generate-hashes --no-
 bench: dev ## run the benchmarks (bench/README.md says what they measure; WRITE=1 keeps the results there)
 	$(BIN)/python -m bench $(if $(WRITE),--write)
 
-bench-events: dev ## measure how fast events come in
-	$(BIN)/python -m bench.events
+bench-events: dev ## measure how fast events come in, and what is read among ten million (WRITE=1 keeps it)
+	$(BIN)/python -m bench.events $(if $(WRITE),--write)
 
 bench-points: dev ## measure how fast points are earned beside pgbench, over two checkpoints (WRITE=1 keeps it)
 	$(BIN)/python -m bench.points $(if $(WRITE),--write)

@@ -12,6 +12,7 @@ import asyncpg
 
 from bench.data.cluster import Filled
 from bench.peers.servers import HERE, node
+from tests.services.postgres import binary
 
 OURS = ("strawberry-graphql", "graphql-core", "sqlalchemy", "asyncpg", "uvicorn", "uvloop", "orjson")
 PEERS = ("postgraphile", "mercurius", "graphql-jit", "fastify", "pg")
@@ -19,9 +20,20 @@ PEERS = ("postgraphile", "mercurius", "graphql-jit", "fastify", "pg")
 
 def of_ours(data: Filled) -> str:
     """Return one sentence with the machine and every version our server stands on."""
+    return of_machine(asyncio.run(_postgres(data.admin_url)))
+
+
+def of_machine(postgresql: str) -> str:
+    """Return the same for this version of PostgreSQL."""
     ours = [f"{name} {importlib.metadata.version(name)}" for name in OURS]
-    versions = [f"Python {platform.python_version()}", *ours, f"PostgreSQL {asyncio.run(_postgres(data.admin_url))}"]
+    versions = [f"Python {platform.python_version()}", *ours, f"PostgreSQL {postgresql}"]
     return f"{os.cpu_count()} cores ({platform.machine()}); {', '.join(versions)}."
+
+
+def installed() -> str:
+    """Return the version of PostgreSQL that a cluster started here has."""
+    said = subprocess.run([binary("postgres") or "", "--version"], capture_output=True, text=True, check=True).stdout
+    return said.split()[2]
 
 
 def of_all(data: Filled) -> str:
