@@ -181,6 +181,8 @@ _SETTINGS = {
     "timezone": "UTC",
     # statements here take milliseconds, and compiling one takes hundreds of them
     "jit": "off",
+    # a parallel worker takes 50 ms to start, in which one process reads what costs this much; it is planned for 1000
+    "parallel_setup_cost": "20000",
     "statement_timeout": f"{STATEMENT_SECONDS}s",
     "lock_timeout": f"{LOCK_WAIT_SECONDS}s",
     "idle_in_transaction_session_timeout": "60s",
