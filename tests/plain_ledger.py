@@ -118,6 +118,8 @@ class Merge:
     waits: set[str] = field(default_factory=set)
     growth: int = 0
     debt: int = 0
+    payer: Purse | None = None
+    paid: list[tuple[Lot, int]] = field(default_factory=list)
     undone: bool = False
 
     def brought(self, lot: Lot) -> bool:
@@ -244,7 +246,8 @@ class PlainLedger:
         if current is not None:
             merge.growth, merge.debt = current.growth, current.debt
             merge.waits = {source for source, wait in self.waits.items() if wait.purse is current}
-            self._carry(now, current, self._purse(into), current.in_turn(), merge.waits, current.growth, current.debt)
+            lots, merge.payer = current.in_turn(), self._purse(into)
+            merge.paid = self._carry(now, current, merge.payer, lots, merge.waits, current.growth, current.debt)
         for purse in own:
             purse.owner, purse.former = into, True
         self.alias[gone] = into
@@ -264,6 +267,8 @@ class PlainLedger:
         if merge.current is not None:
             merge.current.former = False
         into = self._purse(merge.into)
+        if merge.payer is into and merge.paid:
+            self._owe_again(now, merge, into)
         others = [m for m in self.merges[number + 1 :] if m.into == merge.into and not m.undone]
 
         def came_since(made: datetime) -> bool:
@@ -284,6 +289,12 @@ class PlainLedger:
         growth, debt = max(0, min(growth, into.growth)), min(merge.debt, into.debt)
         self._carry(now, into, self._purse(merge.gone), lots, waits, growth, debt)
         return ()
+
+    def _owe_again(self, now: datetime, merge: Merge, purse: Purse) -> None:
+        for lot, points in merge.paid:
+            lot.left += points
+            purse.debt += points
+        self._expire(now, purse)
 
     def balances(self) -> dict[str, Answer]:
         """Return what everybody has: spendable, held, pending, debt, growth, growth pending, spent and expired."""
@@ -381,9 +392,12 @@ class PlainLedger:
     def _claw(self, now: datetime, of: str, source: str, asked: tuple[int, int] | None) -> Said:
         given = self.given[of]
         if source in self.said:
-            if self.said[source].what != ("CLAW", of):
+            said = self.said[source]
+            # what was taken then is known, and what was asked for is not: it was as much, or more
+            less = asked is not None and (asked[0] < -said.posted[0] or asked[1] < -said.posted[1])
+            if said.what != ("CLAW", of) or less:
                 raise Refused("IDEMPOTENCY_CONFLICT")
-            return self.said[source]
+            return said
         left = (given.points - given.back[0], given.growth - given.back[1])
         points, growth = left if asked is None else asked
         if points > left[0] or growth > left[1]:
@@ -436,7 +450,8 @@ class PlainLedger:
 
     def _carry(
         self, now: datetime, purse: Purse, to: Purse, lots: list[Lot], waits: set[str], growth: int, debt: int
-    ) -> None:
+    ) -> list[tuple[Lot, int]]:
+        """Take a load across, and return the lots whose points paid what the purse it goes to owes then."""
         for lot in lots:
             self._lot(to, lot.left, lot.since, lot.until, now, "", lot)
             lot.left = 0
@@ -444,10 +459,12 @@ class PlainLedger:
             self.waits[source].purse = to
         purse.growth, to.growth = purse.growth - growth, to.growth + growth
         purse.debt, to.debt = purse.debt - debt, to.debt + debt
+        paid: list[tuple[Lot, int]] = []
         for one in (purse, to):
             settled = min(one.spendable, one.debt)
-            _draw(one, settled)
+            paid = _draw(one, settled)
             one.debt -= settled
+        return paid
 
 
 def _draw(purse: Purse, points: int, first: str = "") -> list[tuple[Lot, int]]:

@@ -245,6 +245,8 @@ async def test_no_more_is_clawed_back_than_was_given(books: Books) -> None:
 
     with pytest.raises(BadInput):
         await books.claw_back("order:1", 41, source="refund:2")
+    with pytest.raises(SourceConflict):
+        await books.claw_back("order:1", 59, source="refund:1")
     again = await books.claw_back("order:1", 60, source="refund:1")
 
     assert (again.points, again.posted[0].replayed) == (60, True)
