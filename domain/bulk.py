@@ -33,14 +33,16 @@ from domain.guard import check_insert
 
 # The driver asks of every value in an array whether it is an array too, which costs more than the value. A text that
 # PostgreSQL takes apart costs a tenth of that; what has no cheap text goes as the driver's array.
-_NUMBERS, _TEXTS, _JSON, _OTHERS = "numbers", "texts", "json", "others"
+_NUMBERS, _MOMENTS, _BYTES, _TEXTS, _JSON, _OTHERS = "numbers", "moments", "bytes", "texts", "json", "others"
 _WAYS = {
     **dict.fromkeys(("BIGINT", "INTEGER", "SMALLINT", "BOOLEAN", "DATE"), _NUMBERS),
+    "TIMESTAMP WITH TIME ZONE": _MOMENTS,
+    "BYTEA": _BYTES,
     "text": _TEXTS,
     "JSONB": _JSON,
 }
 _UNFOLDED = {
-    _NUMBERS: "unnest(${0}::text::{1}[])",
+    **dict.fromkeys((_NUMBERS, _MOMENTS, _BYTES), "unnest(${0}::text::{1}[])"),
     _TEXTS: "json_array_elements_text(${0}::text::json)",
     _JSON: "jsonb_array_elements(${0}::text::jsonb)",
     _OTHERS: "unnest(${0}::{1}[])",
@@ -195,6 +197,12 @@ def among(session: AsyncSession, column: Column[Any], values: Sequence[Any]) -> 
     return column == any_(literal(values, ArrayOf(column.type)))
 
 
+async def run(session: AsyncSession, statement: str, *parameters: Any) -> Any:
+    """Run a statement of PostgreSQL's as it is written, and return its only row."""
+    connection = await session.connection()
+    return (await connection.exec_driver_sql(statement, parameters)).one()
+
+
 async def read_columns(session: AsyncSession, statement: Select[Any]) -> Sequence[Sequence[Any]]:
     """Return the values of each column the statement selects, in the order of the rows; plain values only."""
     if not is_postgresql(session):
@@ -294,8 +302,18 @@ def _numbers(values: Sequence[Any]) -> str:
     return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
 
 
+def _moments(values: Sequence[Any]) -> str:
+    return "{" + _dumped(values)[1:-1] + "}"
+
+
+def _bytes(values: Sequence[Any]) -> str:
+    return "{" + ",".join(["NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values]) + "}"
+
+
 _ENCODED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
     _NUMBERS: _numbers,
+    _MOMENTS: _moments,
+    _BYTES: _bytes,
     _TEXTS: _dumped,
     _JSON: _dumped,
     _OTHERS: list,

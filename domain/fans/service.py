@@ -9,7 +9,8 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
-from domain.bulk import among, read_columns
+from domain.bulk import run
+from domain.compiled import is_postgresql
 from domain.consents.minors import GuardianConsentMissing, is_child, unguarded
 from domain.database import dialect_insert
 from domain.errors import BadInput
@@ -92,15 +93,23 @@ async def fans_of_persons(
 ) -> dict[int, int]:
     """Return the brand's fan of each person; those it has not are made as described. They stay until the end."""
     wanted = sorted(set(person_ids))
-    known = await _fans_of(session, brand.id, wanted)
+    known = await hold_fans(session, brand.id, wanted)
     missing = {person_id: describe(person_id) for person_id in wanted if person_id not in known}
-    if missing:
-        rows = [_row(brand, keys, person_id, new) for person_id, new in missing.items()]
-        statement = dialect_insert(session, fans).on_conflict_do_nothing().returning(fans.c.id)
-        made = list((await session.execute(statement, rows)).scalars())
-        await emit(session, [fan_changed(brand.group_id, brand.id, fan_id, 1) for fan_id in made])
-        known |= await _fans_of(session, brand.id, missing)
-        await _begin_follows(session, brand, {known[person]: new for person, new in missing.items()}, set(made))
+    return known | await make_fans(session, keys, brand, missing) if missing else known
+
+
+async def make_fans(
+    session: AsyncSession, keys: GroupVault, brand: Brand, missing: Mapping[int, NewFan]
+) -> dict[int, int]:
+    """Make the brand's fans of persons it had none of, and return them; whoever was faster with one has made it."""
+    rows = [_row(brand, keys, person_id, new) for person_id, new in sorted(missing.items())]
+    statement = dialect_insert(session, fans).on_conflict_do_nothing().returning(fans.c.person_id, fans.c.id)
+    made = {row.person_id: row.id for row in await session.execute(statement, rows)}
+    await emit(session, [fan_changed(brand.group_id, brand.id, fan_id, 1) for fan_id in made.values()])
+    others = missing.keys() - made
+    known = made | await hold_fans(session, brand.id, others) if others else made
+    by_fan = {known[person]: new for person, new in missing.items()}
+    await _begin_follows(session, brand, by_fan, set(made.values()))
     return known
 
 
@@ -116,13 +125,26 @@ async def _begin_follows(session: AsyncSession, brand: Brand, new_by_fan: Mappin
     await follows.record(session, brand, steps)
 
 
-async def _fans_of(session: AsyncSession, brand_id: int, person_ids: Iterable[int]) -> dict[int, int]:
-    statement = select(fans.c.person_id, fans.c.id).where(
-        fans.c.brand_id == brand_id, among(session, fans.c.person_id, sorted(set(person_ids)))
-    )
-    # what is written for a fan finds them there: a merge or an erasure waits until it is
-    statement = statement.order_by(fans.c.id).with_for_update(read=True, key_share=True)
-    return dict(zip(*await read_columns(session, statement), strict=True))
+_HOLD_FANS = """
+SELECT array_agg(person_id), array_agg(id) FROM (
+    SELECT person_id, id FROM fans WHERE brand_id = $1::bigint AND person_id = ANY ($2::text::bigint[])
+    ORDER BY id FOR KEY SHARE
+) AS held
+"""
+
+
+async def hold_fans(session: AsyncSession, brand_id: int, person_ids: Iterable[int]) -> dict[int, int]:
+    """Return the brand's fan of each person who has one.
+
+    A merge or an erasure of them waits until the transaction ends, and finds what it wrote.
+    """
+    wanted = sorted(set(person_ids))
+    if is_postgresql(session):
+        people, ids = await run(session, _HOLD_FANS, brand_id, "{" + ",".join(map(str, wanted)) + "}")
+        return dict(zip(people or (), ids or (), strict=True))
+    mine = (fans.c.brand_id == brand_id, fans.c.person_id.in_(wanted))
+    found = (await session.execute(select(fans.c.person_id, fans.c.id).where(*mine))).all()
+    return {row.person_id: row.id for row in found}
 
 
 def _row(brand: Brand, keys: GroupVault, person_id: int, new: NewFan) -> dict[str, Any]:

@@ -5,6 +5,11 @@ from typing import NamedTuple
 from domain.persons.models import IdentityKind
 
 
+def space_of(kind: IdentityKind, issuer: str) -> str:
+    """Return what the hash of an identity holds beside its value."""
+    return f"{kind.value}@{issuer}"
+
+
 class IdentityRef(NamedTuple):
     """An identity as a channel names it; `issuer` is the account of an openid or the system of an external id."""
 
@@ -13,7 +18,7 @@ class IdentityRef(NamedTuple):
     issuer: str = ""
 
     def space(self) -> str:
-        return f"{self.kind.value}@{self.issuer}"
+        return space_of(self.kind, self.issuer)
 
 
 class Claim(NamedTuple):

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.persons import holdings
-from domain.persons.claims import Claim, IdentityRef
+from domain.persons.claims import Claim, IdentityRef, space_of
 from domain.persons.models import IdentityKind
 from domain.persons.rules import Named, is_blocked
 from domain.vault import GroupVault, normalise
 
 EVIDENCE_LENGTH = 200
+Ref = TypeVar("Ref", bound=tuple[IdentityKind, str, str])
 
 
 @dataclass
@@ -59,15 +61,21 @@ def find_hash(keys: GroupVault, ref: IdentityRef) -> bytes:
 
 
 async def _usable(session: AsyncSession, keys: GroupVault, refs: Iterable[IdentityRef]) -> dict[IdentityRef, bytes]:
+    hashes = hashes_of(keys, refs)
+    blocked = await holdings.blocked(session, keys.group_id, hashes.values())
+    return {ref: known_as for ref, known_as in hashes.items() if known_as not in blocked} if blocked else hashes
+
+
+def hashes_of(keys: GroupVault, refs: Iterable[Ref]) -> dict[Ref, bytes]:
+    """Return what each identity is found by, but of the well-known ones that lead to nobody."""
     finders: dict[tuple[IdentityKind, str], Callable[[str], bytes]] = {}
-    hashes: dict[IdentityRef, bytes] = {}
+    hashes: dict[Ref, bytes] = {}
     for ref in refs:
         kind, written, issuer = ref
         value = normalise(kind, written)
         if not is_blocked(kind, value):
             find = finders.get((kind, issuer))
             if find is None:
-                find = finders[kind, issuer] = keys.finder(ref.space())
+                find = finders[kind, issuer] = keys.finder(space_of(kind, issuer))
             hashes[ref] = find(value)
-    blocked = await holdings.blocked(session, keys.group_id, hashes.values())
-    return {ref: known_as for ref, known_as in hashes.items() if known_as not in blocked} if blocked else hashes
+    return hashes

@@ -14,7 +14,7 @@ from domain.persons.rules import Held, Plan, make_plan
 from domain.persons.told import note_told
 from domain.vault import GroupVault
 
-__all__ = ["Claim", "resolve"]
+__all__ = ["Claim", "Reshapes", "resolve"]
 
 TRIES = 20
 
@@ -26,13 +26,15 @@ async def resolve(
     *,
     principal: str,
     brand_id: int | None = None,
+    merging: bool = True,
 ) -> list[int | None]:
     """Return the person of each claim, in order; None for a claim that names nobody: nothing, or blocked values only.
 
     `brand_id` is the brand that was told: it may look for its fans by these identities from then on.
     Makes, attaches and merges as `rules.plan` says, in the caller's transaction and a constant number of statements.
     Until that ends nobody merges the persons away. To be called once in a transaction, before anything is written that
-    belongs to a fan. Raises Conflict where others were always faster.
+    belongs to a fan. Raises Conflict where others were always faster; and Reshapes, where it is told not to merge and
+    would have to: nothing is done or locked then.
     """
     batch = await read_batch(session, keys, claims)
     if not batch.values:
@@ -41,13 +43,19 @@ async def resolve(
     for _ in range(TRIES):
         # what was locked for a plan that cannot be carried out is let go with the savepoint
         savepoint = await session.begin_nested()
-        people = await turn.attempt()
+        people = await turn.attempt(merging=merging)
         if people is not None:
             await savepoint.commit()
             return people
         await savepoint.rollback()
+        if turn.must_be_alone and not merging:
+            raise Reshapes
         await turn.wait()
     raise Conflict
+
+
+class Reshapes(Exception):
+    """Persons would merge, or one would give an identity to another: then every claim of the batch has its say."""
 
 
 class _Turn:
@@ -67,16 +75,16 @@ class _Turn:
         self._principal = principal
         self._brand_id = brand_id
         self._only_writer = holdings.is_sqlite(session)
-        self._must_be_alone = self._is_alone = False
+        self.must_be_alone = self._is_alone = False
 
-    async def attempt(self) -> list[int | None] | None:
+    async def attempt(self, *, merging: bool) -> list[int | None] | None:
         """Return the persons of the claims, or None where the batch has to begin anew."""
         held = Holdings(self._session, self._keys.group_id)
         locked = await self._lock_merging() if self._is_alone else set()
         known = await held.known(self._batch.values, lock=True)
         plan = await self._plan(held, known)
-        if not self._only_writer and not plan.reshaped() <= locked:
-            self._must_be_alone = True
+        if not plan.reshaped() <= locked and not (self._only_writer and merging):
+            self.must_be_alone = True
             return None
         session, keys, brand_id = self._session, self._keys, self._brand_id
         people = await carry_out(session, keys, plan, self._batch, principal=self._principal, brand_id=brand_id)
@@ -86,7 +94,7 @@ class _Turn:
 
     async def wait(self) -> None:
         """Wait for the turn to merge, where the batch needs it. Nothing else is locked by then."""
-        if self._must_be_alone and not self._is_alone:
+        if self.must_be_alone and not self._is_alone:
             await holdings.merge_alone(self._session, self._keys.group_id)
             self._is_alone = True
 

@@ -7,9 +7,10 @@ from domain.errors import Conflict
 from domain.events.ingest.claiming import reject
 from domain.events.ingest.results import Accepted, Sender
 from domain.fans.models import Fan
-from domain.fans.service import NewFan, fans_of_persons
-from domain.persons.resolution import Claim, resolve
+from domain.fans.service import NewFan, hold_fans, make_fans
+from domain.persons.resolution import Claim, Reshapes, resolve
 from domain.persons.service import IdentityRef
+from domain.persons.standing import people_as_known
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 from domain.vault import GroupVault
@@ -29,19 +30,64 @@ async def find_fans(
         for one in fresh:
             one.fan_id = sender.fan_id
         return fresh
-    claims = [_claim(one) for one in fresh]
-    people = await resolve(session, keys, claims, principal=sender.principal, brand_id=brand.id)
+    people, fan_of = await _people(session, keys, brand, fresh, sender)
     known = [(one, person) for one, person in zip(fresh, people, strict=True) if person is not None]
     if len(known) < len(fresh):
         await reject(session, brand, [one for one, person in zip(fresh, people, strict=True) if person is None])
-    first: dict[int, Accepted] = {}
-    for one, person in known:
-        if person not in first or one.at < first[person].at:
-            first[person] = one
-    fan_of = await fans_of_persons(session, keys, brand, first, lambda person: _newcomer(first[person]))
+    missing = [(one, person) for one, person in known if person not in fan_of]
+    if missing:
+        fan_of |= await make_fans(session, keys, brand, _newcomers(missing))
     for one, person in known:
         one.fan_id = fan_of[person]
     return [one for one, _ in known]
+
+
+async def _people(
+    session: AsyncSession, keys: GroupVault, brand: Brand, fresh: list[Accepted], sender: Sender
+) -> tuple[list[int | None], dict[int, int]]:
+    """Return the person of each event, and the fans who are there and held by them."""
+    known = await people_as_known(session, keys, brand.id, [one.who for one in fresh])
+    people = await _resolved(session, keys, brand, fresh, sender, known) if None in known else known
+    fan_of = await hold_fans(session, brand.id, [person for person in people if person is not None])
+    as_known = {person for person, was in zip(people, known, strict=True) if was is not None and person == was}
+    if fan_of.keys() >= as_known:
+        return people, fan_of
+    # somebody was merged away or erased after they were read, and before their fan was held
+    people = await _resolved(session, keys, brand, fresh, sender, [None] * len(fresh))
+    return people, await hold_fans(session, brand.id, [person for person in people if person is not None])
+
+
+async def _resolved(
+    session: AsyncSession,
+    keys: GroupVault,
+    brand: Brand,
+    fresh: list[Accepted],
+    sender: Sender,
+    known: list[int | None],
+) -> list[int | None]:
+    """Resolve the claims whose person is not known; where that merges anybody, all of them in their order."""
+
+    async def resolved(some: list[Accepted], *, merging: bool) -> list[int | None]:
+        claims = [_claim(one) for one in some]
+        return await resolve(session, keys, claims, principal=sender.principal, brand_id=brand.id, merging=merging)
+
+    new = [one for one, person in zip(fresh, known, strict=True) if person is None]
+    if len(new) == len(fresh):
+        return await resolved(fresh, merging=True)
+    try:
+        found = iter(await resolved(new, merging=False))
+    except Reshapes:
+        return await resolved(fresh, merging=True)
+    return [next(found) if person is None else person for person in known]
+
+
+def _newcomers(missing: list[tuple[Accepted, int]]) -> dict[int, NewFan]:
+    """Describe each person by the first of their events."""
+    first: dict[int, Accepted] = {}
+    for one, person in missing:
+        if person not in first or one.at < first[person].at:
+            first[person] = one
+    return {person: _newcomer(one) for person, one in first.items()}
 
 
 async def _hold_fan(session: AsyncSession, fan_id: int) -> None:
