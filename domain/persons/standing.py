@@ -4,7 +4,7 @@ Nothing is locked here. Who writes for a person's fan locks the fan after, by th
 erased in between is not found there, and the claim is resolved.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from sqlalchemy import exists, or_, select
@@ -38,22 +38,18 @@ class Naming(Protocol):
     def verified(self) -> bool: ...
 
 
-# each identity is one look at an index, however small the tables are when the plan is made
+# OFFSET 0 keeps each condition to the rows that are found: turned into a join, it would read another table whole
 _STANDING = """
-SELECT array_agg(person_id ORDER BY place), array_agg(proved ORDER BY place) FROM (
-    SELECT place, held.person_id, held.proved
-    FROM generate_series(0, $2::integer - 1) AS place
-    LEFT JOIN LATERAL (
-        SELECT known.person_id, known.verified_at IS NOT NULL AS proved FROM identities AS known
-        WHERE known.group_id = $3::bigint AND known.value_hash = substr($1::bytea, place * 32 + 1, 32)
-        AND (known.first_brand_id = $4::bigint OR EXISTS (
-            SELECT FROM identity_brands AS told WHERE told.identity_id = known.id AND told.brand_id = $4::bigint))
-        AND NOT EXISTS (
-            SELECT FROM blocked_identities AS blocked
-            WHERE blocked.group_id = $3::bigint AND blocked.value_hash = known.value_hash)
-        LIMIT 1
-    ) AS held ON true
-) AS found
+SELECT array_agg(known.value_hash), array_agg(known.person_id), array_agg(known.verified_at IS NOT NULL)
+FROM identities AS known
+WHERE known.group_id = $3::bigint
+AND known.value_hash = ANY (ARRAY(
+    SELECT substr($1::bytea, place * 32 + 1, 32) FROM generate_series(0, $2::integer - 1) AS place))
+AND (known.first_brand_id = $4::bigint OR EXISTS (
+    SELECT FROM identity_brands AS told WHERE told.identity_id = known.id AND told.brand_id = $4::bigint OFFSET 0))
+AND NOT EXISTS (
+    SELECT FROM blocked_identities AS blocked
+    WHERE blocked.group_id = known.group_id AND blocked.value_hash = known.value_hash OFFSET 0)
 """
 
 
@@ -65,11 +61,10 @@ async def people_as_known(
     Nothing is new where all that is named leads to one person, as the brand was told before, and is proved where the
     claim proves it.
     """
-    refs = dict.fromkeys([(one.kind, one.value, one.issuer) for claim in claims for one in claim])
-    hashes = hashes_of(keys, refs)
+    hashes = hashes_of(keys, {(one.kind, one.value, one.issuer) for claim in claims for one in claim})
     read = _read_at_once if is_postgresql(session) else _read
-    held = await read(session, keys.group_id, brand_id, list(hashes.values())) if hashes else ()
-    by_ref = dict(zip(hashes, held, strict=True))
+    held = await read(session, keys.group_id, brand_id, list(hashes.values())) if hashes else {}
+    by_ref = {ref: held.get(known_as, _UNKNOWN) for ref, known_as in hashes.items()}
     return [_person_of(claim, by_ref) for claim in claims]
 
 
@@ -84,20 +79,22 @@ def _person_of(claim: Sequence[Naming], held: Mapping[Ref, Held]) -> int | None:
     return found
 
 
-async def _read_at_once(session: AsyncSession, group_id: int, brand_id: int, hashes: Sequence[bytes]) -> Iterable[Held]:
-    people, proved = await bulk.run(session, _STANDING, b"".join(hashes), len(hashes), group_id, brand_id)
-    return zip(people, proved, strict=True)
+async def _read_at_once(
+    session: AsyncSession, group_id: int, brand_id: int, hashes: Sequence[bytes]
+) -> dict[bytes, Held]:
+    found = await bulk.run(session, _STANDING, b"".join(hashes), len(hashes), group_id, brand_id)
+    known, people, proved = (column or () for column in found)
+    return dict(zip(known, zip(people, proved, strict=True), strict=True))
 
 
-async def _read(session: AsyncSession, group_id: int, brand_id: int, hashes: Sequence[bytes]) -> Iterable[Held]:
+async def _read(session: AsyncSession, group_id: int, brand_id: int, hashes: Sequence[bytes]) -> dict[bytes, Held]:
     told = exists().where(identity_brands.c.identity_id == identities.c.id, identity_brands.c.brand_id == brand_id)
     same = (blocked_identities.c.group_id == group_id, blocked_identities.c.value_hash == identities.c.value_hash)
     proved = identities.c.verified_at.is_not(None)
     statement = select(identities.c.value_hash, identities.c.person_id, proved).where(
         identities.c.group_id == group_id,
-        bulk.among(session, identities.c.value_hash, hashes),
+        identities.c.value_hash.in_(hashes),
         or_(identities.c.first_brand_id == brand_id, told),
         ~exists().where(*same),
     )
-    found = {value_hash: (person, is_proved) for value_hash, person, is_proved in await session.execute(statement)}
-    return [found.get(known_as, _UNKNOWN) for known_as in hashes]
+    return {known_as: (person, is_proved) for known_as, person, is_proved in await session.execute(statement)}
