@@ -25,9 +25,10 @@ async def store(session: AsyncSession, brand: Brand, known: list[Accepted], rece
     ids = await bulk.insert_all(session, _rows(brand, known, received))
     for one, event_id in zip(known, ids, strict=True):
         one.result.id, one.result.outcome = event_id, EventOutcome.STORED
-    await counters.add(session, brand, [(one.fan_id, one.event.name, one.at) for one in known])
     await _follow(session, brand, [one for one in known if one.event.name in _KINDS])
     await announce(session, brand, [_arrival(one, received) for one in known])
+    # batches at once share rows of these, and wait for each other from here to the end
+    await counters.add(session, brand, [(one.fan_id, one.event.name, one.at) for one in known])
 
 
 def _rows(brand: Brand, known: list[Accepted], received: datetime) -> bulk.Bulk:
