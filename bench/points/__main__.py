@@ -16,6 +16,7 @@ from bench.peers.report import figure, markdown, show, times
 from bench.points import plans
 from bench.points.measuring import CALL, EARN, SPEND, Beside, Found, Options, on_postgresql, on_sqlite
 from bench.results import keep
+from bench.settings import SETTINGS
 from server.commands.settings import run
 from tests.services import postgres, scratch
 
@@ -24,16 +25,6 @@ PARTS = ("soak on PostgreSQL", "earns/s", "p99 ms", "worst second")
 WHAT = {EARN: "earns of the ledger", CALL: "earnPoints calls", SPEND: "spends, each its own commit"}
 # PERFORMANCE: at least the pgbench figure of the same single-earn statement, batched; nothing lost, nothing twice
 BAR = 1.0
-# as the other benches have it: a checkpoint is what the soak is about, and not what the rest measures
-SETTINGS = {
-    "shared_buffers": "1GB",
-    "max_wal_size": "16GB",
-    "checkpoint_timeout": "30min",
-    "wal_compression": "lz4",
-    "random_page_cost": "1.1",
-    "jit": "off",
-    "autovacuum": "on",
-}
 
 
 def main() -> None:

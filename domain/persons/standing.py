@@ -72,11 +72,11 @@ def _person_of(claim: Sequence[Naming], held: Mapping[Ref, Held]) -> int | None:
     found = None
     for one in claim:
         person, proved = held.get((one.kind, one.value, one.issuer), _NOBODY)
-        if person is None or (one.verified and not proved) or (found is not None and person != found):
+        if person is None or (one.verified and not proved) or (found and person and person != found):
             return None
-        # what leads to nobody says nothing
-        found = person or found
-    return found
+        found = found or person
+    # where all of it leads to nobody, that is to be said by who resolves it
+    return found or None
 
 
 async def _read_at_once(
