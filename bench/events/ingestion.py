@@ -30,6 +30,7 @@ from domain.tenancy import service as tenancy
 from domain.tenancy.models import Brand
 from domain.vault import Vault
 from server import collector
+from server.commands.settings import run
 from tests.services import postgres, scratch
 
 SIZE, PEOPLE, SECONDS = 500, 20_000, 20
@@ -115,14 +116,14 @@ def judge(bars: Bars) -> None:
     with scratch.folder("bench") as folder:
         url = f"sqlite+aiosqlite:///{folder}/scrm.db"
         migrations.upgrade(url)
-        _judge(bars, "SQLite", asyncio.run(measure(url, 1)))
+        _judge(bars, "SQLite", run(measure(url, 1)))
     with postgres.running(durable=True, settings=SETTINGS) as cluster:
         cluster.create("scrm")
         migrations.upgrade(cluster.owner_url("scrm"))
         migrations.allow(cluster.owner_url("scrm"), postgres.APP)
         admin = make_url(cluster.admin_url).set(drivername="postgresql", database="scrm")
         plain = admin.render_as_string(hide_password=False)
-        _judge(bars, "PostgreSQL", asyncio.run(measure(cluster.app_url("scrm"), AT_ONCE, plain)))
+        _judge(bars, "PostgreSQL", run(measure(cluster.app_url("scrm"), AT_ONCE, plain)))
 
 
 def _judge(bars: Bars, name: str, rate: float) -> None:
