@@ -118,8 +118,6 @@ class Merge:
     waits: set[str] = field(default_factory=set)
     growth: int = 0
     debt: int = 0
-    payer: Purse | None = None
-    paid: list[tuple[Lot, int]] = field(default_factory=list)
     undone: bool = False
 
     def brought(self, lot: Lot) -> bool:
@@ -246,8 +244,7 @@ class PlainLedger:
         if current is not None:
             merge.growth, merge.debt = current.growth, current.debt
             merge.waits = {source for source, wait in self.waits.items() if wait.purse is current}
-            lots, merge.payer = current.in_turn(), self._purse(into)
-            merge.paid = self._carry(now, current, merge.payer, lots, merge.waits, current.growth, current.debt)
+            self._carry(now, current, self._purse(into), current.in_turn(), merge.waits, current.growth, current.debt)
         for purse in own:
             purse.owner, purse.former = into, True
         self.alias[gone] = into
@@ -267,8 +264,6 @@ class PlainLedger:
         if merge.current is not None:
             merge.current.former = False
         into = self._purse(merge.into)
-        if merge.payer is into and merge.paid:
-            self._owe_again(now, merge, into)
         others = [m for m in self.merges[number + 1 :] if m.into == merge.into and not m.undone]
 
         def came_since(made: datetime) -> bool:
@@ -289,12 +284,6 @@ class PlainLedger:
         growth, debt = max(0, min(growth, into.growth)), min(merge.debt, into.debt)
         self._carry(now, into, self._purse(merge.gone), lots, waits, growth, debt)
         return ()
-
-    def _owe_again(self, now: datetime, merge: Merge, purse: Purse) -> None:
-        for lot, points in merge.paid:
-            lot.left += points
-            purse.debt += points
-        self._expire(now, purse)
 
     def balances(self) -> dict[str, Answer]:
         """Return what everybody has: spendable, held, pending, debt, growth, growth pending, spent and expired."""
@@ -450,8 +439,7 @@ class PlainLedger:
 
     def _carry(
         self, now: datetime, purse: Purse, to: Purse, lots: list[Lot], waits: set[str], growth: int, debt: int
-    ) -> list[tuple[Lot, int]]:
-        """Take a load across, and return the lots whose points paid what the purse it goes to owes then."""
+    ) -> None:
         for lot in lots:
             self._lot(to, lot.left, lot.since, lot.until, now, "", lot)
             lot.left = 0
@@ -459,12 +447,10 @@ class PlainLedger:
             self.waits[source].purse = to
         purse.growth, to.growth = purse.growth - growth, to.growth + growth
         purse.debt, to.debt = purse.debt - debt, to.debt + debt
-        paid: list[tuple[Lot, int]] = []
         for one in (purse, to):
             settled = min(one.spendable, one.debt)
-            paid = _draw(one, settled)
+            _draw(one, settled)
             one.debt -= settled
-        return paid
 
 
 def _draw(purse: Purse, points: int, first: str = "") -> list[tuple[Lot, int]]:

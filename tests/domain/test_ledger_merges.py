@@ -13,8 +13,7 @@ from domain.persons.review import merge_by_hand
 from domain.persons.unmerging import unmerge
 from domain.points.ledger import service as ledger
 from domain.points.ledger.rules import Balances, SourceConflict
-from domain.points.programme.models import ClawBackPolicy
-from tests.books import NOW, Books, of
+from tests.books import NOW, Books
 from tests.domain.test_merging import person_of
 
 ME, TWIN = "g1/b1/d1#2", "g1/b1/d1#3"
@@ -157,22 +156,3 @@ async def _meanwhile(books: Books, change: Any, other: Any) -> None:
         waiting = asyncio.create_task(other)
         await asyncio.sleep(0.3)
     await waiting
-
-
-@pytest.mark.parametrize("owes, pays", [(TWIN, ME), (ME, TWIN)])
-async def test_who_owed_owes_again_and_who_paid_has_it_back(books: Books, owes: str, pays: str) -> None:
-    of(books, claw_back=ClawBackPolicy.DEBT)
-    await books.earn(40, source="order:1", fan=owes)
-    await books.spend(40, source="gift:1", fan=owes)
-    await books.claw_back("order:1", 40, source="refund:1")
-    await books.earn(100, source="order:2", fan=pays)
-    assert (await books.has(owes)).debt == -40
-
-    merged = await merge(books)
-    assert await books.has(ME) == Balances(spendable=60, spent=40)
-    with clock.at(NOW + timedelta(hours=2)):
-        await books.spend(10, source="gift:2", fan=ME)
-    await part(books, merged)
-
-    left, debt = await books.has(pays), await books.has(owes)
-    assert (left.spendable, left.debt, debt.spendable, debt.debt) == (90, 0, 0, -40)

@@ -11,11 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.persons.holdings import among
 from domain.persons.moving import FanPair, Move, Undoing, pieces
 from domain.points.ledger.accounts import Account, Lot, accounts, load_lots, lock_of_fans, lots
-from domain.points.ledger.book import Book, draws, entries, known, pendings, transfers
-from domain.points.ledger.due import expire_now
+from domain.points.ledger.book import Book, entries, pendings, transfers
 from domain.points.ledger.models import EntryKind, PendingState, TransferKind
-from domain.points.ledger.moving import SYSTEM, Load, all_of, carry, settle
-from domain.points.ledger.returning import refill
+from domain.points.ledger.moving import Load, all_of, carry, settle
 from domain.points.ledger.rules import Why
 from domain.points.programme.queries import programmes_of
 from domain.points.programme.rules import Programme
@@ -28,8 +26,7 @@ class Points:
     """Moves balances by MERGE transfers, lot by lot; the account a fan had becomes a former one of who they are now.
 
     An unmerge gives back what is left of the lots that were brought, and of growth, debt and what waits as much as is
-    there of what was brought; a debt that was paid with the other's points when the two met is owed again. What was
-    spent since is nobody's any more.
+    there of what was brought. What was spent since is nobody's any more.
     """
 
     what = "points"
@@ -76,12 +73,8 @@ async def _carry_all(session: AsyncSession, pair: FanPair, source: Account, targ
     load, book = all_of(source), Book()
     carry(book, source, target, load, _why(pair), f"~merge:{pair.merge_id}:{source.id}")
     await book.write(session)
-    await settle(session, [target], key=_settled(pair, source.id))
+    await settle(session, [target])
     return {name: [load.amounts[kind]] for name, kind in (("growth", EntryKind.GROWTH), ("debt", EntryKind.DEBT))}
-
-
-def _settled(pair: FanPair, account_id: int) -> str:
-    return f"~merge:{pair.merge_id}:{account_id}:settled"
 
 
 def _why(pair: FanPair) -> Why:
@@ -104,7 +97,6 @@ async def _take_apart(session: AsyncSession, programme: Programme, undoing: Undo
     """Give the fan who comes back what is theirs, out of the account of the one who stays."""
     pair = undoing.pair
     source = (await lock_of_fans(session, programme, [pair.into]))[pair.into]
-    await _owe_again(session, programme, undoing, source)
     waiting = await _pendings_of(session, undoing, source)
     of_lots = await _lots_of(session, undoing, source)
     growth = sum(undoing.listed("growth")) + (await _growth_since(session, undoing, source) if undoing.to_gone else 0)
@@ -126,29 +118,6 @@ async def _take_apart(session: AsyncSession, programme: Programme, undoing: Undo
         moved = among(session, pendings.c.transfer_id, [row.transfer_id for row in waiting])
         await session.execute(update(pendings).where(moved).values(account_id=target.id))
     await settle(session, [source, target])
-
-
-async def _owe_again(session: AsyncSession, programme: Programme, undoing: Undoing, account: Account) -> None:
-    """Undo that one fan's points paid what the other owed when they met: whoever owed it, it parts with them.
-
-    Where who stayed was merged on since, it stays paid: the account it was paid on is a former one.
-    """
-    keys = [_settled(undoing.pair, current) for current in undoing.listed("current")]
-    for row in (await known(session, programme.brand_id, keys)).values():
-        if row.account_id == account.id:
-            points = select(func.sum(draws.c.points)).where(draws.c.transfer_id == row.id)
-            await _take_back(session, account, row, int((await session.execute(points)).scalar_one()))
-
-
-async def _take_back(session: AsyncSession, account: Account, settled: Any, points: int) -> None:
-    book, again = Book(), {EntryKind.SPENDABLE: points, EntryKind.DEBT: -points}
-    named = {"source": f"{settled.source}:undone", "reverses_id": settled.id}
-    await refill(session, book.post(account, TransferKind.MERGE, again, Why("owed again", SYSTEM), **named), settled.id)
-    await book.write(session)
-    await load_lots(session, [account])
-    after = Book()
-    expire_now(after, account)
-    await after.write(session)
 
 
 async def _pendings_of(session: AsyncSession, undoing: Undoing, source: Account) -> list[Any]:

@@ -59,11 +59,8 @@ async def move_on(session: AsyncSession, former: Account, heir: Account) -> list
     return posted + await settle(session, [heir])
 
 
-async def settle(session: AsyncSession, locked: list[Account], *, key: str | None = None) -> list[Posted]:
-    """Pay what is owed out of what the same account has: the two met where accounts did.
-
-    `key` names the transfer, where there is one account, for who may have to undo it.
-    """
+async def settle(session: AsyncSession, locked: list[Account]) -> list[Posted]:
+    """Pay what is owed out of what the same account has: the two met where accounts did."""
     owing = [account for account in locked if account.holds["debt"] and account.holds["spendable"]]
     if not owing:
         return []
@@ -72,5 +69,5 @@ async def settle(session: AsyncSession, locked: list[Account], *, key: str | Non
     for account in owing:
         points = min(account.holds["spendable"], -account.holds["debt"])
         changes = {EntryKind.SPENDABLE: -points, EntryKind.DEBT: points}
-        book.draw(book.post(account, TransferKind.MERGE, changes, Why("debt settled", SYSTEM), source=key), points)
+        book.draw(book.post(account, TransferKind.MERGE, changes, Why("debt settled", SYSTEM)), points)
     return await book.write(session)

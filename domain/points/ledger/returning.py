@@ -33,7 +33,7 @@ async def give_back(
     book, points = Book(), -int(drew.points)
     free = credit(account, points)
     draft = book.post(account, kind, free | {out_of: -points}, why, source=source, reverses_id=reverses_id)
-    await refill(session, draft, int(drew.id))
+    await _refill(session, draft, int(drew.id))
     said = (await book.write(session))[0]
     await load_lots(session, [account])
     after = Book()
@@ -47,11 +47,8 @@ async def give_back(
     return said
 
 
-async def refill(session: AsyncSession, draft: Draft, drew_id: int) -> None:
-    """Give lots back what a transfer drew from them, as much as the draft says, those first that live longest.
-
-    A debt is settled by the others.
-    """
+async def _refill(session: AsyncSession, draft: Draft, drew_id: int) -> None:
+    """Give the lots their points back, those that live longest first: a debt is settled by the others."""
     taken = select(draws.c.lot_id, draws.c.points).join(lots, lots.c.id == draws.c.lot_id)
     order = (lots.c.expires_at.desc().nulls_first(), lots.c.id.desc())
     left = draft.changes.get(EntryKind.SPENDABLE, 0)
