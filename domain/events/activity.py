@@ -66,12 +66,17 @@ def _cut_minutes(wanted: TimeRange) -> list[ColumnElement[bool]]:
     """Build the condition on those of a minute that the range cuts: there the event itself decides."""
     at, parts = activity.c.last_active_at, list[ColumnElement[bool]]()
     if wanted.since is not None and (start := to_the_minute(wanted.since)) != wanted.since:
-        parts.append(or_(at > start, _events(wanted.since, start + MINUTE)))
+        parts.append(or_(at > start, _events(wanted.since, _end(start))))
     if wanted.before is not None and (start := to_the_minute(wanted.before)) != wanted.before:
-        parts.append(or_(at < start, not_(_events(wanted.before, start + MINUTE))))
+        parts.append(or_(at < start, not_(_events(wanted.before, _end(start)))))
     return parts
 
 
-def _events(since: datetime, before: datetime) -> ColumnElement[bool]:
+def _end(minute: datetime) -> datetime | None:
+    # after the last minute that can be written there is no moment
+    return minute + MINUTE if minute < datetime.max.replace(tzinfo=minute.tzinfo) - MINUTE else None
+
+
+def _events(since: datetime, before: datetime | None) -> ColumnElement[bool]:
     own = (events.c.fan_id == activity.c.fan_id, *within_times(events.c.occurred_at, TimeRange(since, before)))
     return select(events.c.id).where(*own).correlate(activity).exists()

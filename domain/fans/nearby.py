@@ -49,7 +49,7 @@ def nearby(scope: Scope, wanted: FanFilter | None, order: FanSort) -> Nearby | N
     worth = None if wanted is None or wanted.nickname is None else is_common(scope, wanted.nickname, READ)
     if wanted is not None and wanted.last_active_at is not None and _among_active(order, level[0]):
         left = replace(wanted, last_active_at=None)
-        return Nearby(_active(level[0], node, wanted.last_active_at), left, of_activity=True, worth=worth)
+        return Nearby(_active(order, level[0], node, wanted.last_active_at), left, of_activity=True, worth=worth)
     lasts = order is FanSort.LAST_ACTIVE_AT_DESC
     return Nearby(_keys(order, level[0], node), wanted, of_activity=lasts, worth=worth)
 
@@ -76,10 +76,13 @@ def _among_active(order: FanSort, level: str) -> bool:
     return order is FanSort.LAST_ACTIVE_AT_DESC or (order in _BY_ID and level in (_GROUP, _BRAND))
 
 
-def _active(level: str, node: int, wanted: TimeRange) -> Select[Any]:
-    # the OFFSET lets them be found by that index, and not by id among all who were active ever
+def _active(order: FanSort, level: str, node: int, wanted: TimeRange) -> Select[Any]:
     found = select(activity.c.last_active_at, activity.c.fan_id.label("id"))
-    return select(found.where(activity.c[level] == node, *lately(wanted)).offset(0).subquery("active"))
+    found = found.where(activity.c[level] == node, *lately(wanted))
+    if order is FanSort.LAST_ACTIVE_AT_DESC:
+        return found  # a part of the index, in its own order
+    # the OFFSET lets them be found by that index, and not by id among all who were active ever
+    return select(found.offset(0).subquery("active"))
 
 
 def _keys(order: FanSort, level: str, node: int) -> Select[Any]:

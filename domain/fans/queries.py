@@ -43,7 +43,7 @@ async def fans_by_id(session: AsyncSession, scope: Scope, ids: Iterable[int], pe
     return {fan.id: fan for fan in await _select_fans(nodes).rows(session, ids=wanted)}
 
 
-@lru_cache(maxsize=200)
+@lru_cache(maxsize=2_000)
 def _select_fans(nodes: TenantSet) -> Compiled:
     return Compiled(lambda among: select(fans).where(among(fans.c.id, "ids"), nodes.where(fans)))
 

@@ -113,3 +113,14 @@ async def moments(client: Client) -> dict[str, int]:
     names = {number: name for name, number in client.world.fans.items()}
     async with client.world.services.database.reading(EVERYTHING) as session:
         return {names[row.fan_id]: row.last_active_at.day for row in await session.execute(select(activity))}
+
+
+async def test_a_bound_at_the_end_of_time_is_none(client: Client) -> None:
+    await did(client, (ONE, "2026-05-01T08:00:20Z"))
+    last = "9999-12-31T23:59:59Z"
+
+    before = await client.data("B1", SORTED, n=9, f={"lastActiveAt": {"before": last}})
+    since = await client.data("B1", SORTED, n=9, f={"lastActiveAt": {"since": last}})
+
+    assert [node["id"] for node in before["fans"]["nodes"]] == [client.world.id("Fan", ONE)]
+    assert since["fans"]["nodes"] == []
