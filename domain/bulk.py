@@ -1,15 +1,14 @@
 """Many rows in one statement, for what comes in by the thousand: sent by column, held to the session's scope.
 
-PostgreSQL takes each column as one parameter and gives columns back as one array each: a row costs no parsing there
-and no object here. SQLite has no arrays and is in the process: there the driver runs the statement for each row.
+PostgreSQL takes each column as one parameter (`domain.columnar`) and gives columns back as one array each: a row costs
+no parsing there and no object here. SQLite has no arrays and is in the process: there the driver runs the statement for
+each row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-import orjson
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -26,27 +25,10 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import NullType
 
-from domain import compiled
-from domain.compiled import ArrayOf, is_postgresql, written
+from domain import columnar, compiled
+from domain.compiled import ArrayOf, is_postgresql
 from domain.database import dialect_insert
 from domain.guard import check_insert
-
-# The driver asks of every value in an array whether it is an array too, which costs more than the value. A text that
-# PostgreSQL takes apart costs a tenth of that; what has no cheap text goes as the driver's array.
-_NUMBERS, _MOMENTS, _BYTES, _TEXTS, _JSON, _OTHERS = "numbers", "moments", "bytes", "texts", "json", "others"
-_WAYS = {
-    **dict.fromkeys(("BIGINT", "INTEGER", "SMALLINT", "BOOLEAN", "DATE"), _NUMBERS),
-    "TIMESTAMP WITH TIME ZONE": _MOMENTS,
-    "BYTEA": _BYTES,
-    "text": _TEXTS,
-    "JSONB": _JSON,
-}
-_UNFOLDED = {
-    **dict.fromkeys((_NUMBERS, _MOMENTS, _BYTES), "unnest(${0}::text::{1}[])"),
-    _TEXTS: "json_array_elements_text(${0}::text::json)",
-    _JSON: "jsonb_array_elements(${0}::text::jsonb)",
-    _OTHERS: "unnest(${0}::{1}[])",
-}
 
 
 @dataclass(frozen=True)
@@ -121,9 +103,9 @@ async def write_together(session: AsyncSession, change: Bulk, bulks: Sequence[Bu
     parts: list[str] = []
     parameters: list[Any] = []
     for one in written:
-        build = _addition if one is change else _insertion
+        build = columnar.addition if one is change else columnar.insertion
         parts.append(build(one.table, tuple(one.shared), tuple(one.columns), len(parameters)))
-        parameters += _parameters(one)
+        parameters += columnar.parameters(one.table, one.shared, one.columns)
     *before, last = parts
     named = ", ".join(f"part{number} AS ({part})" for number, part in enumerate(before))
     await compiled.fetch(session, f"WITH {named} {last}" if named else last, parameters)
@@ -199,8 +181,7 @@ def among(session: AsyncSession, column: Column[Any], values: Sequence[Any]) -> 
 
 async def run(session: AsyncSession, statement: str, *parameters: Any) -> Any:
     """Run a statement of PostgreSQL's as it is written, and return its only row."""
-    connection = await session.connection()
-    return (await connection.exec_driver_sql(statement, parameters)).one()
+    return (await compiled.fetch(session, statement, parameters))[0]
 
 
 async def read_columns(session: AsyncSession, statement: Select[Any]) -> Sequence[Sequence[Any]]:
@@ -216,7 +197,7 @@ async def read_columns(session: AsyncSession, statement: Select[Any]) -> Sequenc
 def _condensed(bulk: Bulk) -> Bulk:
     """Send once what a column says in every row."""
     # in Python 1, 1.0 and True are equal, and in JSON they are not
-    plain = {name: values for name, values in bulk.columns.items() if _column(bulk.table, name).way != _JSON}
+    plain = {name: values for name, values in bulk.columns.items() if not columnar.is_json(bulk.table, name)}
     same = {name: values[0] for name, values in plain.items() if values.count(values[0]) == len(values)}
     columns = {name: values for name, values in bulk.columns.items() if name not in same}
     # rows are made by a column, so one has to stay
@@ -225,102 +206,6 @@ def _condensed(bulk: Bulk) -> Bulk:
 
 async def _run(session: AsyncSession, bulk: Bulk, ending: str, returning: str | None = None) -> Sequence[Any]:
     bulk = _condensed(bulk)
-    statement = _statement(bulk.table, tuple(bulk.shared), tuple(bulk.columns), ending, returning)
-    found = await compiled.fetch(session, statement, _parameters(bulk))
+    statement = columnar.statement(bulk.table, tuple(bulk.shared), tuple(bulk.columns), ending, returning)
+    found = await compiled.fetch(session, statement, columnar.parameters(bulk.table, bulk.shared, bulk.columns))
     return (found[0][0] or ()) if returning is not None else ()
-
-
-def _parameters(bulk: Bulk) -> list[Any]:
-    shared = (_alone(bulk.table, name, value) for name, value in bulk.shared.items())
-    return [*shared, *(_ENCODED[_column(bulk.table, name).way](values) for name, values in bulk.columns.items())]
-
-
-class _Sent(NamedTuple):
-    """A column's type at PostgreSQL, and the way its values go there."""
-
-    kind: str
-    way: str
-
-
-@lru_cache(maxsize=64)
-def _statement(
-    table: Table, shared: tuple[str, ...], columns: tuple[str, ...], ending: str, returning: str | None
-) -> str:
-    insertion = f"{_insertion(table, shared, columns, 0)} {ending}"
-    if returning is None:
-        return insertion
-    return f"WITH made AS ({insertion} RETURNING {returning}) SELECT array_agg({returning}) FROM made"  # noqa: S608
-
-
-@lru_cache(maxsize=64)
-def _insertion(table: Table, shared: tuple[str, ...], columns: tuple[str, ...], after: int) -> str:
-    """Write the insertion, its parameters numbered `after` others; every name in it is one of ours."""
-    fixed = [_of_one(_column(table, name), number) for number, name in enumerate(shared, start=after + 1)]
-    # what is absent is no JSON null
-    read = [
-        f"NULLIF(given.{name}, 'null')" if _column(table, name).way == _JSON else f"given.{name}" for name in columns
-    ]
-    given = _given(table, columns, after + len(shared))
-    # everything is named as the column it goes to, which what follows may ask for
-    named = [f"{value} AS {name}" for name, value in zip((*shared, *columns), (*fixed, *read), strict=True)]
-    chosen = f"SELECT * FROM (SELECT {', '.join(named)} FROM {given}) AS new"  # noqa: S608
-    return f"INSERT INTO {table.name} ({', '.join((*shared, *columns))}) {chosen}"
-
-
-@lru_cache(maxsize=64)
-def _addition(table: Table, shared: tuple[str, ...], columns: tuple[str, ...], after: int) -> str:
-    """Write the change of rows that have the `shared` values, in the same way."""
-    fixed = [
-        f"{table.name}.{name} = {_of_one(_column(table, name), number)}"
-        for number, name in enumerate(shared, start=after + 1)
-    ]
-    added = [f"{name} = {table.name}.{name} + given.{name}" for name in columns if name != "id"]
-    where = " AND ".join((f"{table.name}.id = given.id", *fixed))
-    given = _given(table, columns, after + len(shared))
-    return f"UPDATE {table.name} SET {', '.join(added)} FROM {given} WHERE {where}"  # noqa: S608
-
-
-def _given(table: Table, columns: tuple[str, ...], after: int) -> str:
-    taken = [_column(table, name) for name in columns]
-    unfolded = [_UNFOLDED[one.way].format(number, one.kind) for number, one in enumerate(taken, start=after + 1)]
-    return f"ROWS FROM ({', '.join(unfolded)}) AS given({', '.join(columns)})"
-
-
-def _of_one(sent: _Sent, number: int) -> str:
-    return f"${number}::{'text' if sent.way == _JSON else sent.kind}::{sent.kind}"
-
-
-def _alone(table: Table, name: str, value: Any) -> Any:
-    return _dumped(value) if value is not None and _column(table, name).way == _JSON else value
-
-
-def _dumped(values: Any) -> str:
-    return orjson.dumps(values).decode()
-
-
-def _numbers(values: Sequence[Any]) -> str:
-    return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
-
-
-def _moments(values: Sequence[Any]) -> str:
-    return "{" + _dumped(values)[1:-1] + "}"
-
-
-def _bytes(values: Sequence[Any]) -> str:
-    return "{" + ",".join(["NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values]) + "}"
-
-
-_ENCODED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
-    _NUMBERS: _numbers,
-    _MOMENTS: _moments,
-    _BYTES: _bytes,
-    _TEXTS: _dumped,
-    _JSON: _dumped,
-    _OTHERS: list,
-}
-
-
-@lru_cache(maxsize=256)
-def _column(table: Table, name: str) -> _Sent:
-    kind = written(table.c[name].type)
-    return _Sent(kind, _WAYS.get(kind, _OTHERS))

@@ -1,6 +1,5 @@
 """Engines and sessions: one code path for SQLite and PostgreSQL, every session bound to one scope for its life."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
@@ -20,12 +19,13 @@ from domain.guard import install_guard
 from domain.notices import Notices
 from domain.scope import Scope
 from domain.sqlstates import refusal_of
+from domain.turns import Turns
 from domain.walls import wall_settings
 
 LOCK_WAIT_SECONDS = 2
 STATEMENT_SECONDS = 5
 CALLER_CONNECTIONS = 6  # staff, services and fans, two look-ups each
-# SQLite has one writer at a time; the others wait this long for their turn.
+# of another process; those of this one take turns
 SQLITE_BUSY_SECONDS = 20
 
 
@@ -97,27 +97,6 @@ class Database:
             autoflush=False,
             info={"scope": scope, "statement_seconds": seconds, "notices": self.notices},
         )
-
-
-class Turns:
-    """One writer of this process after the other, in the order they came.
-
-    SQLite lets one write at a time and has no queue: who does not come first sleeps and tries again, each time longer,
-    and of many the unlucky ones wait for seconds while nobody writes.
-    """
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-
-    async def __aenter__(self) -> None:
-        try:
-            async with asyncio.timeout(SQLITE_BUSY_SECONDS):
-                await self._lock.acquire()
-        except TimeoutError:
-            raise Conflict from None
-
-    async def __aexit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 async def at_one_moment(session: AsyncSession) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from domain.events.models import FanActivity
@@ -92,6 +93,32 @@ async def test_only_who_may_read_events_sorts_by_them_and_only_their_own_fans_co
     assert (await client.data("B1", one, id=client.world.id("Fan", FAR)))["fan"]["lastActiveAt"]
     hidden = await ask(client, "HALF", one, id=client.world.id("Fan", FAR))
     assert hidden["data"]["fan"]["lastActiveAt"] is None
+
+
+@pytest.mark.parametrize("order_by", ["ID_ASC", "ID_DESC", "LAST_ACTIVE_AT_DESC", "CREATED_AT_DESC"])
+async def test_nobody_is_found_by_events_the_caller_may_not_read(client: Client, order_by: str) -> None:
+    beyond = (FAR, "g1/b1/d11#2", "g1/b1/d11#3")
+    await did(client, (ONE, "2026-02-01T08:00:20Z"), *((name, "2026-02-01T08:00:40Z") for name in beyond))
+    await make_role(client.world, "BLIND", event__read="deny")
+    await hire(client.world, "HALF", ("BRAND_ANALYST", "g1/b1"), ("BLIND", "g1/b1/d11"))
+
+    for since, before in (("2026-02-01T08:00:10Z", "2026-02-01T08:00:50Z"), ("2026-01-01T00:00:00Z", None)):
+        active = {"lastActiveAt": {"since": since, "before": before}}
+        assert await found(client, "B1", order_by, active) == {ONE, *beyond}
+        assert await found(client, "HALF", order_by, active) == {ONE}
+
+
+async def found(client: Client, who: str, order_by: str, wanted: dict[str, Any]) -> set[str]:
+    """Return everybody in a list, page by page: a page of one is filled by what lies next."""
+    asked = """query($a: String, $o: FanSort!, $f: FanFilterInput) {
+      fans(first: 1, after: $a, orderBy: $o, filter: $f) { nodes { id } pageInfo { endCursor hasNextPage } } }"""
+    names = {client.world.id("Fan", name): name for name in client.world.fans}
+    seen, page = set[str](), {"endCursor": None, "hasNextPage": True}
+    while page["hasNextPage"]:
+        answer = (await client.data(who, asked, a=page["endCursor"], o=order_by, f=wanted))["fans"]
+        seen |= {names[node["id"]] for node in answer["nodes"]}
+        page = answer["pageInfo"]
+    return seen
 
 
 async def test_the_later_moment_stays_with_who_two_fans_become_and_each_has_their_own_again(client: Client) -> None:

@@ -14,10 +14,11 @@ from domain.events.rules import EventIdentity, EventInput
 from domain.fans.models import Fan
 from domain.persons.claims import Claim, IdentityRef
 from domain.persons.merging import Wanted, merge_persons
-from domain.persons.models import Identity, IdentityKind, MergeReason
+from domain.persons.models import Identity, IdentityKind, MergeReason, Side
 from domain.persons.resolution import Reshapes, resolve
 from domain.persons.review import block
 from domain.persons.standing import people_as_known
+from domain.persons.unmerging import unmerge
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 from tests.cast import EVERYTHING
@@ -227,3 +228,24 @@ async def test_events_and_merges_at_once_lose_nothing(world: World) -> None:
     assert len(total) == counted == 16 + 6 * 16 + 8
     assert set(total) <= there
     assert len(set(total)) == 8
+
+
+@pytest.mark.parametrize("later", list(Side))
+async def test_an_event_that_waits_for_an_unmerge_is_of_who_came_back(world: World, later: Side) -> None:
+    database = world.services.database
+    if database.dialect != "postgresql":
+        pytest.skip("SQLite has one writer: nobody waits with what they read before")
+    stays, goes = await fans_of(world, await send(world, seen(unionid("u1")), seen(unionid("u2"))))
+    async with database.writing(EVERYTHING) as session:
+        rows = (await session.execute(select(fans.c.id, fans.c.person_id).where(fans.c.id.in_((stays, goes))))).all()
+        person = {row.id: row.person_id for row in rows}
+        wanted = Wanted(person[stays], person[goes], MergeReason.MANUAL)
+        made = await merge_persons(session, world.nodes["g1"], [wanted], principal="staff:1")
+
+    async with database.writing(EVERYTHING) as session:
+        await unmerge(session, world.nodes["g1"], made[wanted.absorbed], later=later, principal="staff:1")
+        sending = asyncio.create_task(send(world, seen(unionid("u2")), seen(unionid("u1"))))
+        done, _ = await asyncio.wait([sending], timeout=0.5)
+        assert not done, "it read whose u2 was, and waits for the fan"
+
+    assert await fans_of(world, await sending) == [goes, stays]
