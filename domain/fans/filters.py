@@ -69,9 +69,7 @@ class FanFilter:
     last_followed_at: TimeRange | None = said("When they followed last.", None)
     unfollowed_at: TimeRange | None = said("When they left, where they did not come back.", None)
     last_order_at: TimeRange | None = said("When they placed their last paid order.", None)
-    last_active_at: TimeRange | None = said(
-        "When they were last active, as lastActiveAt says. Needs event:read.", None
-    )
+    last_active_at: TimeRange | None = said("When they were last active, as lastActiveAt says. Needs event:read.", None)
     created_at: TimeRange | None = said("When the brand first knew of them.", None)
     attributes: list[AttributeFilter] | None = said("What they have of the brand's own attributes.", None)
     and_: "list[FanFilter] | None" = said("Filters that must all hold too.", None)
