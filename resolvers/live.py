@@ -8,7 +8,7 @@ from domain.errors import BadInput, Forbidden, NotFound
 from domain.ids import BrandId
 from domain.live import queries
 from domain.live.hub import Hub, Listener
-from domain.live.models import HotKind
+from domain.live.models import MAX_MINUTES, HotKind
 from domain.live.queries import HotItem, HotPoint
 from domain.scope import Scope
 from domain.tenancy.models import Brand, ChannelAccount
@@ -119,8 +119,8 @@ async def list_hot_items(
 
     It is counted for the whole brand, so event:read must be held for the whole brand: to a dealer there is none.
     """
-    if not 1 <= minutes <= queries.MAX_MINUTES:
-        raise BadInput(f"minutes must be between 1 and {queries.MAX_MINUTES}.", field=("minutes",))
+    if not 1 <= minutes <= MAX_MINUTES:
+        raise BadInput(f"minutes must be between 1 and {MAX_MINUTES}.", field=("minutes",))
     async with context.reading() as session:
         brand = (await brands_by_id(session, context.scope, [brand_id])).get(brand_id)
         if brand is None or not context.scope.holds(PERMISSION, Node(brand.group_id, brand.id)):

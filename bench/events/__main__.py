@@ -18,7 +18,7 @@ from bench.results import keep
 INGESTION = """## Events coming in
 
 Batches of 500 of 20,000 fans, each known by two identities that are resolved; every batch is one durable transaction of
-`track`, three at once on PostgreSQL and one on SQLite, for 20 s. HTTP is not measured."""
+`track`, four at once on PostgreSQL and one on SQLite, for 20 s. HTTP is not measured."""
 READS = """## Reads among many events
 
 {events:,} events of 90 days, {fans:,} fans. Each read is asked {times} times, in process and without HTTP, as the

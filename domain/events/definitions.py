@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock, reads
+from domain.compiled import Among, Compiled
 from domain.database import dialect_insert
 from domain.errors import BadInput, NotFound
 from domain.events.models import NAME_LENGTH, EventDefinition, SchemaMode
@@ -39,12 +40,16 @@ class NewDefinition:
 async def definitions_of(session: AsyncSession, brand_id: int, names: Iterable[str]) -> dict[str, Definition]:
     """Return what is known of these names in the brand: its own definitions, and the names that are built in."""
     wanted = sorted(set(names))
-    columns = (definitions.c.name, definitions.c.properties, definitions.c.mode, definitions.c.from_fans)
-    statement = select(*columns).where(definitions.c.brand_id == brand_id, definitions.c.name.in_(wanted))
     found = {name: KNOWN_EVERYWHERE[name] for name in wanted if name in KNOWN_EVERYWHERE}
-    for row in await session.execute(statement):
+    for row in await _select_named.rows(session, brand=brand_id, names=wanted):
         found[row.name] = Definition(_read(row.properties), SchemaMode(row.mode), row.from_fans)
     return found
+
+
+@Compiled
+def _select_named(among: Among) -> Select[Any]:
+    columns = (definitions.c.name, definitions.c.properties, definitions.c.mode, definitions.c.from_fans)
+    return select(*columns).where(definitions.c.brand_id == bindparam("brand"), among(definitions.c.name, "names"))
 
 
 def properties_of(row: EventDefinition) -> Sequence[Property]:

@@ -10,6 +10,8 @@ from domain.columns import UtcDateTime
 from domain.events.models import REFERENCE_LENGTH
 from domain.tables import ref
 
+MAX_MINUTES = 24 * 60  # the longest window that is answered
+
 
 class HotKind(StrEnum):
     """What events are counted by: the campaign (活动), the content (内容) or the channel account (渠道号) they name."""

@@ -14,7 +14,6 @@ from domain.live.service import hot_counts
 from domain.scope import Scope
 
 PERMISSION = "event:read"
-MAX_MINUTES = 24 * 60
 # a longer window is shown by the hour
 MINUTE_STEPS_UP_TO = 180
 

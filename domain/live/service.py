@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import bulk, clock
-from domain.live.models import HotCount, HotKind
+from domain.live.models import MAX_MINUTES, HotCount, HotKind
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 
 if TYPE_CHECKING:
     from domain.events.arrivals import Arrival
 
-KEPT = timedelta(hours=48)
+# what no window shows need not be counted; another server's clock may be late
+KEPT = timedelta(minutes=MAX_MINUTES) + timedelta(hours=1)
 SLOTS = 64
 _CAMPAIGN, _CHANNEL, _CONTENT = HotKind.CAMPAIGN.value, HotKind.CHANNEL.value, HotKind.CONTENT.value
 

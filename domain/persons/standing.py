@@ -1,7 +1,8 @@
 """Claims that say nothing new, as most do: whom their identities lead to is read in one statement, without a plan.
 
-Nothing is locked here. Who writes for a person's fan locks the fan after, by the person: whoever is merged away or
-erased in between is not found there, and the claim is resolved.
+No row is locked here. Who writes for a person's fan locks the fan after, by the person: whoever is merged away or
+erased in between is not found there, and the claim is resolved. An undoing leaves the fan who stayed where they were,
+so none begins before the transaction that read here ends.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import bulk
 from domain.compiled import is_postgresql
+from domain.persons.holdings import nothing_undone
 from domain.persons.models import BlockedIdentity, Identity, IdentityBrand, IdentityKind
 from domain.persons.naming import hashes_of
 from domain.tables import table_of
@@ -61,6 +63,7 @@ async def people_as_known(
     Nothing is new where all that is named leads to one person, as the brand was told before, and is proved where the
     claim proves it.
     """
+    await nothing_undone(session, keys.group_id)
     hashes = hashes_of(keys, {(one.kind, one.value, one.issuer) for claim in claims for one in claim})
     read = _read_at_once if is_postgresql(session) else _read
     held = await read(session, keys.group_id, brand_id, list(hashes.values())) if hashes else {}

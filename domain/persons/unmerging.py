@@ -45,6 +45,7 @@ async def unmerge(
     Both persons are kept apart from then on. Raises NotFound, MergeUndone, and LaterMerge where the survivor was merged
     away, or one of their fans took in another, after it.
     """
+    await holdings.undo_alone(session, group_id)
     await holdings.merge_alone(session, group_id)
     async with acting_as(session, system_scope("unmerge", group_id=group_id)):
         merge = await _locked(session, group_id, merge_id)

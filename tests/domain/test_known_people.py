@@ -235,17 +235,46 @@ async def test_an_event_that_waits_for_an_unmerge_is_of_who_came_back(world: Wor
     database = world.services.database
     if database.dialect != "postgresql":
         pytest.skip("SQLite has one writer: nobody waits with what they read before")
-    stays, goes = await fans_of(world, await send(world, seen(unionid("u1")), seen(unionid("u2"))))
+    (stays, goes), merged = await two_made_one(world)
+
     async with database.writing(EVERYTHING) as session:
+        await unmerge(session, world.nodes["g1"], merged, later=later, principal="staff:1")
+        sending = asyncio.create_task(send(world, seen(unionid("u2")), seen(unionid("u1"))))
+        done, _ = await asyncio.wait([sending], timeout=0.5)
+        assert not done, "it waits before it reads whose u2 is"
+
+    assert await fans_of(world, await sending) == [goes, stays]
+
+
+@pytest.mark.parametrize("later", list(Side))
+async def test_an_unmerge_waits_for_the_events_that_read_whose_they_are(world: World, later: Side) -> None:
+    database = world.services.database
+    if database.dialect != "postgresql":
+        pytest.skip("SQLite has one writer: an unmerge waits for whoever writes")
+    (stays, goes), merged = await two_made_one(world)
+
+    async def undo() -> None:
+        async with database.writing(EVERYTHING) as session:
+            await unmerge(session, world.nodes["g1"], merged, later=later, principal="staff:1")
+
+    async with database.writing(EVERYTHING) as session:
+        keys = await world.services.vault.of_group(session, world.nodes["g1"])
+        await people_as_known(session, keys, world.nodes["g1/b1"], [[unionid("u2")]])
+        undoing = asyncio.create_task(undo())
+        done, _ = await asyncio.wait([undoing], timeout=0.5)
+        assert not done
+    await undoing
+
+    results = await send(world, seen(unionid("u2")), seen(unionid("u1")))
+    assert await fans_of(world, results) == [goes, stays]
+
+
+async def two_made_one(world: World) -> tuple[tuple[int, int], int]:
+    """Return the fan who stays and the one who goes, and the merge that made them one."""
+    stays, goes = await fans_of(world, await send(world, seen(unionid("u1")), seen(unionid("u2"))))
+    async with world.services.database.writing(EVERYTHING) as session:
         rows = (await session.execute(select(fans.c.id, fans.c.person_id).where(fans.c.id.in_((stays, goes))))).all()
         person = {row.id: row.person_id for row in rows}
         wanted = Wanted(person[stays], person[goes], MergeReason.MANUAL)
         made = await merge_persons(session, world.nodes["g1"], [wanted], principal="staff:1")
-
-    async with database.writing(EVERYTHING) as session:
-        await unmerge(session, world.nodes["g1"], made[wanted.absorbed], later=later, principal="staff:1")
-        sending = asyncio.create_task(send(world, seen(unionid("u2")), seen(unionid("u1"))))
-        done, _ = await asyncio.wait([sending], timeout=0.5)
-        assert not done, "it read whose u2 was, and waits for the fan"
-
-    assert await fans_of(world, await sending) == [goes, stays]
+    return (stays, goes), made[wanted.absorbed]

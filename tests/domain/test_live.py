@@ -153,7 +153,8 @@ async def test_the_slots_of_a_minute_that_is_over_become_one_and_none_is_counted
 
 
 async def test_old_counts_go(world: World) -> None:
-    await send(world, seen(campaign="old", ago=timedelta(hours=47)), seen(campaign="new"))
+    await send(world, seen(campaign="old", ago=service.KEPT - MINUTE), seen(campaign="new"))
+    await send(world, seen(campaign="older than any window", ago=service.KEPT + MINUTE))
 
     assert await upkeep.prune(world.services.database, NOW - timedelta(hours=24)) == 1
     assert await busy(world, HotKind.CAMPAIGN, 24 * 60) == [("new", 1)]

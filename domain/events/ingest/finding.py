@@ -3,7 +3,6 @@
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.compiled import is_postgresql
 from domain.errors import Conflict
 from domain.events.ingest.claiming import reject
 from domain.events.ingest.results import Accepted, Sender
@@ -51,21 +50,11 @@ async def _people(
     people = await _resolved(session, keys, brand, fresh, sender, known) if None in known else known
     fan_of = await hold_fans(session, brand.id, [person for person in people if person is not None])
     as_known = {person for person, was in zip(people, known, strict=True) if was is not None and person == was}
-    if fan_of.keys() >= as_known and not await _changed(session, keys, brand, fresh, known):
+    if fan_of.keys() >= as_known:
         return people, fan_of
-    # somebody was merged away, erased or came back after they were read, and before their fan was held
+    # somebody was merged away or erased after they were read, and before their fan was held
     people = await _resolved(session, keys, brand, fresh, sender, [None] * len(fresh))
     return people, await hold_fans(session, brand.id, [person for person in people if person is not None])
-
-
-async def _changed(
-    session: AsyncSession, keys: GroupVault, brand: Brand, fresh: list[Accepted], known: list[int | None]
-) -> bool:
-    """Tell whether those who were known are others now: an unmerge leaves the fan who stayed where they were."""
-    if not is_postgresql(session) or not any(known):
-        return False  # SQLite has one writer: nobody came in between
-    claims = [one.who for one, was in zip(fresh, known, strict=True) if was is not None]
-    return await people_as_known(session, keys, brand.id, claims) != [was for was in known if was is not None]
 
 
 async def _resolved(

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select, true
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from domain.compiled import Among, Compiled
 from domain.outbox import Event, emit
 from domain.points.earning.models import PointRule
 from domain.points.earning.names import ORDER_EVENTS, REGISTER
@@ -62,9 +63,14 @@ async def _with_rules(
     session: AsyncSession, brand: Brand, names: Iterable[str], *, disabled_too: bool = False
 ) -> set[str]:
     """Return those of the names that an enabled rule of the brand is about."""
-    counts = true() if disabled_too else point_rules.c.enabled
-    mine = (point_rules.c.brand_id == brand.id, point_rules.c.event.in_(sorted(names)), counts)
-    return set((await session.execute(select(point_rules.c.event).where(*mine).distinct())).scalars())
+    either = (True, False) if disabled_too else (True,)
+    return set(await _select_earning.scalars(session, brand=brand.id, names=sorted(names), enabled=either))
+
+
+@Compiled
+def _select_earning(among: Among) -> Select[Any]:
+    mine = (point_rules.c.brand_id == bindparam("brand"), among(point_rules.c.event, "names"))
+    return select(point_rules.c.event).where(*mine, among(point_rules.c.enabled, "enabled")).distinct()
 
 
 def micros(at: datetime) -> int:
