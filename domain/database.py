@@ -18,6 +18,7 @@ from domain.errors import Conflict, DomainError, Unavailable
 from domain.guard import install_guard
 from domain.notices import Notices
 from domain.scope import Scope
+from domain.sqlite import Driver
 from domain.sqlstates import refusal_of
 from domain.turns import Turns
 from domain.walls import wall_settings
@@ -188,6 +189,7 @@ def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
 def _sqlite_engine(url: str) -> AsyncEngine:
     engine = create_async_engine(
         url,
+        module=Driver(),
         hide_parameters=True,
         json_serializer=_dumps,
         json_deserializer=orjson.loads,

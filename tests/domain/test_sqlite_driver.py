@@ -1,0 +1,59 @@
+"""SQLite's driver is asked once for each statement, and answers what SQLAlchemy's own adapter would."""
+
+from collections.abc import Callable
+from typing import Any
+
+import aiosqlite
+import pytest
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from domain.database import Database
+from domain.tables import table_of
+from domain.tenancy.models import Group
+from tests.cast import EVERYTHING
+
+groups = table_of(Group)
+
+
+@pytest.fixture
+def trips(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[Callable[..., Any]]:
+    """Return what is asked of the driver's thread, as it is asked."""
+    if database.dialect != "sqlite":
+        pytest.skip("PostgreSQL has no thread")
+    asked: list[Callable[..., Any]] = []
+    before: Any = aiosqlite.Connection._execute
+
+    async def execute(self: aiosqlite.Connection, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        asked.append(function)
+        return await before(self, function, *given, **named)
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", execute)
+    return asked
+
+
+async def test_a_statement_is_one_trip_to_the_drivers_thread(database: Database, trips: list[Any]) -> None:
+    async with database.writing(EVERYTHING) as session:
+        await session.execute(text("SELECT 1"))
+        trips.clear()
+        made = await session.execute(insert(groups).returning(groups.c.id), [{"code": c, "name": c} for c in "abc"])
+        assert len(made.all()) == 3
+        assert len(trips) == 1
+        changed: Any = await session.execute(update(groups).where(groups.c.code != "a").values(name="x"))
+        assert changed.rowcount == 2
+        assert len(trips) == 2
+        found = await session.execute(select(groups.c.code, groups.c.name).order_by(groups.c.code))
+        assert [tuple(row) for row in found] == [("a", "a"), ("b", "x"), ("c", "x")]
+        assert len(trips) == 3
+        none = await session.execute(select(groups.c.code).where(groups.c.code == "z"))
+        assert none.all() == []
+        assert len(trips) == 4
+
+
+async def test_what_the_database_refuses_is_told_as_elsewhere(database: Database, trips: list[Any]) -> None:
+    row = {"code": "a", "name": "a"}
+    async with database.writing(EVERYTHING) as session:
+        await session.execute(insert(groups), [row])
+        with pytest.raises(IntegrityError, match="UNIQUE"):
+            await session.execute(insert(groups), [row | {"code": "b"}, row])
+        assert trips
