@@ -75,7 +75,7 @@ class _Cursor:
 
 
 class _Connection(AsyncAdapt_aiosqlite_connection):
-    _cursor_cls = _Cursor
+    _cursor_cls: Any = _Cursor
 
     def in_its_thread(self, work: Callable[..., _Came], operation: str, parameters: Any) -> _Came:
         driver: Any = self._connection
