@@ -7,6 +7,7 @@ each row.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 from sqlalchemy import (
@@ -15,19 +16,15 @@ from sqlalchemy import (
     Select,
     Table,
     any_,
-    bindparam,
     func,
-    insert,
     literal,
     select,
-    update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import NullType
 
-from domain import columnar, compiled
+from domain import columnar, compiled, rowwise
 from domain.compiled import ArrayOf, is_postgresql
-from domain.database import dialect_insert
 from domain.guard import check_insert
 
 
@@ -42,14 +39,6 @@ class Bulk:
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows one by one."""
-        names = list(self.columns)
-        return [
-            dict(self.shared, **dict(zip(names, row, strict=True))) for row in zip(*self.columns.values(), strict=True)
-        ]
-
 
 async def insert_all(session: AsyncSession, bulk: Bulk) -> list[int]:
     """Insert the rows and return the ids they got, which ascend in the order of the rows."""
@@ -57,9 +46,8 @@ async def insert_all(session: AsyncSession, bulk: Bulk) -> list[int]:
     if is_postgresql(session):
         return sorted(await _run(session, bulk, "", returning="id"))
     # one writer at a time: nobody else takes the next ids meanwhile
-    last = (await session.execute(select(bulk.table.c.id).order_by(bulk.table.c.id.desc()).limit(1))).scalar() or 0
-    ids = list(range(last + 1, last + 1 + len(bulk)))
-    await session.execute(insert(bulk.table), [row | {"id": id_} for row, id_ in zip(bulk.rows, ids, strict=True)])
+    ids = await next_ids(session, bulk.table, len(bulk))
+    await _insert(session, Bulk(bulk.table, bulk.shared, {**bulk.columns, "id": ids}))
     return ids
 
 
@@ -69,7 +57,7 @@ async def insert_rows(session: AsyncSession, bulk: Bulk) -> None:
     if is_postgresql(session):
         await _run(session, bulk, "")
     else:
-        await session.execute(insert(bulk.table), bulk.rows)
+        await _insert(session, bulk)
 
 
 async def insert_new(session: AsyncSession, bulk: Bulk, key: str) -> set[Any]:
@@ -80,10 +68,12 @@ async def insert_new(session: AsyncSession, bulk: Bulk, key: str) -> set[Any]:
     column = bulk.table.c[key]
     shared = [bulk.table.c[name] == value for name, value in bulk.shared.items() if bulk.table.c[name].primary_key]
     known = set((await session.execute(select(column).where(*shared, column.in_(bulk.columns[key])))).scalars())
-    rows = [row for row in bulk.rows if row[key] not in known]
-    if rows:
-        await session.execute(insert(bulk.table), rows)
-    return {row[key] for row in rows}
+    new = [value not in known for value in bulk.columns[key]]
+    if not any(new):
+        return set()
+    columns = {name: list(compress(values, new)) for name, values in bulk.columns.items()}
+    await _insert(session, Bulk(bulk.table, bulk.shared, columns))
+    return set(columns[key])
 
 
 async def write_together(session: AsyncSession, change: Bulk, bulks: Sequence[Bulk]) -> None:
@@ -95,10 +85,7 @@ async def write_together(session: AsyncSession, change: Bulk, bulks: Sequence[Bu
         check_insert(session.info["scope"], one.table, one.shared)
     written = [one for one in (change, *bulks) if len(one)]
     if not is_postgresql(session):
-        await _add(session, change)
-        for one in bulks:
-            if len(one):
-                await session.execute(insert(one.table), one.rows)
+        await compiled.write_rows(session, [_addition(one) if one is change else _insertion(one) for one in written])
         return
     parts: list[str] = []
     parameters: list[Any] = []
@@ -111,40 +98,30 @@ async def write_together(session: AsyncSession, change: Bulk, bulks: Sequence[Bu
     await compiled.fetch(session, f"WITH {named} {last}" if named else last, parameters)
 
 
-async def _add(session: AsyncSession, change: Bulk) -> None:
-    names = [name for name in change.columns if name != "id"]
-    statement = update(change.table).where(change.table.c.id == bindparam("of"))
-    added = {name: change.table.c[name] + bindparam(f"by_{name}") for name in names}
-    rows = [{"of": row["id"], **{f"by_{name}": row[name] for name in names}} for row in change.rows]
-    if rows and names:
-        await session.execute(statement.values(added), rows)
+async def next_ids(session: AsyncSession, table: Table, count: int) -> list[int]:
+    """Take the next ids of a table, in order, for rows that name each other in one transaction."""
+    if is_postgresql(session):
+        taken = f"SELECT nextval('{table.name}_id_seq') FROM generate_series(1, $1::int)"  # noqa: S608 (one of ours)
+        return sorted(row[0] for row in await compiled.fetch(session, taken, [count]))
+    # one writer at a time: nobody else takes the next ids meanwhile
+    ((last,),) = await compiled.fetch(session, f"SELECT max(id) FROM {table.name}", ())  # noqa: S608 (one of ours)
+    return list(range((last or 0) + 1, (last or 0) + 1 + count))
 
 
 async def put(session: AsyncSession, bulk: Bulk) -> None:
     """Insert the rows; where one of their primary key exists, put them in its place."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)
     keys = [column.name for column in bulk.table.primary_key]
-    names = [name for name in bulk.columns if name not in keys]
-    if is_postgresql(session):
-        anew = ", ".join(f"{name} = excluded.{name}" for name in names)
-        await _run(session, bulk, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {anew}")
-        return
-    insertion = dialect_insert(session, bulk.table)
-    replaced = {name: insertion.excluded[name] for name in names}
-    await session.execute(insertion.on_conflict_do_update(index_elements=keys, set_=replaced), bulk.rows)
+    anew = ", ".join(f"{name} = excluded.{name}" for name in bulk.columns if name not in keys)
+    await _upsert(session, bulk, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {anew}")
 
 
 async def add_up(session: AsyncSession, bulk: Bulk, number: str) -> None:
     """Insert the rows; where one of their primary key exists, add their `number` to it."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)
     keys = [column.name for column in bulk.table.primary_key]
-    if is_postgresql(session):
-        sum_ = f"{number} = {bulk.table.name}.{number} + excluded.{number}"
-        await _run(session, bulk, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sum_}")
-        return
-    insertion = dialect_insert(session, bulk.table)
-    grown = {number: bulk.table.c[number] + insertion.excluded[number]}
-    await session.execute(insertion.on_conflict_do_update(index_elements=keys, set_=grown), bulk.rows)
+    sum_ = f"{number} = {bulk.table.name}.{number} + excluded.{number}"
+    await _upsert(session, bulk, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sum_}")
 
 
 async def raise_to(session: AsyncSession, bulk: Bulk, value: str) -> None:
@@ -154,22 +131,17 @@ async def raise_to(session: AsyncSession, bulk: Bulk, value: str) -> None:
     """
     check_insert(session.info["scope"], bulk.table, bulk.shared)
     keys, name = [column.name for column in bulk.table.primary_key], bulk.table.name
+    raised = (
+        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {value} = excluded.{value} "
+        f"WHERE {name}.{value} < excluded.{value}"
+    )
     if is_postgresql(session):
         same = " AND ".join(f"{name}.{key} = new.{key}" for key in keys)
-        ending = (
+        raised = (
             f"WHERE NOT EXISTS (SELECT FROM {name} WHERE {same} AND {name}.{value} >= new.{value}) "
-            f"ORDER BY {', '.join(f'new.{key}' for key in keys)} "
-            f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {value} = excluded.{value} "
-            f"WHERE {name}.{value} < excluded.{value}"
+            f"ORDER BY {', '.join(f'new.{key}' for key in keys)} {raised}"
         )
-        await _run(session, bulk, ending)
-        return
-    insertion = dialect_insert(session, bulk.table)
-    theirs = insertion.excluded[value]
-    raised = insertion.on_conflict_do_update(
-        index_elements=keys, set_={value: theirs}, where=bulk.table.c[value] < theirs
-    )
-    await session.execute(raised, bulk.rows)
+    await _upsert(session, bulk, raised)
 
 
 def among(session: AsyncSession, column: Column[Any], values: Sequence[Any]) -> ColumnElement[bool]:
@@ -192,6 +164,28 @@ async def read_columns(session: AsyncSession, statement: Select[Any]) -> Sequenc
     found = statement.subquery("found")
     arrays = select(*(func.array_agg(column, type_=NullType()) for column in found.c))
     return [array or () for array in (await session.execute(arrays)).one()]
+
+
+async def _insert(session: AsyncSession, bulk: Bulk) -> None:
+    await compiled.write_rows(session, [_insertion(bulk)])
+
+
+async def _upsert(session: AsyncSession, bulk: Bulk, ending: str) -> None:
+    if is_postgresql(session):
+        await _run(session, bulk, ending)
+    else:
+        await compiled.write_rows(session, [_insertion(bulk, ending)])
+
+
+def _insertion(bulk: Bulk, ending: str = "") -> tuple[str, Sequence[Any]]:
+    text = rowwise.insertion(bulk.table, (*bulk.columns, *bulk.shared), ending)
+    return text, rowwise.rows(bulk.table, bulk.shared, bulk.columns)
+
+
+def _addition(bulk: Bulk) -> tuple[str, Sequence[Any]]:
+    added = {name: values for name, values in bulk.columns.items() if name != "id"}
+    text = rowwise.addition(bulk.table, tuple(bulk.shared), tuple(added))
+    return text, rowwise.rows(bulk.table, bulk.shared, {**added, "id": bulk.columns["id"]})
 
 
 def _condensed(bulk: Bulk) -> Bulk:

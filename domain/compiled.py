@@ -1,26 +1,36 @@
-"""Statements of hot paths, built once: on PostgreSQL they go to the driver as text.
+"""Statements of hot paths, built once: they go to the driver as text, in the session's transaction, behind its walls.
 
 To build a select, look it up among the compiled ones and wrap its rows costs SQLAlchemy eight times what the driver
-needs to run it. Both ways run in the session's transaction, behind its walls.
+needs to run it.
 """
 
+import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import asyncpg
 import orjson
-from sqlalchemy import BindParameter, Column, ColumnElement, Select, String, any_, bindparam
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import BindParameter, Column, ColumnElement, Connection, Dialect, Select, String, any_, bindparam
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from domain.columns import UtcDateTime
+from domain.sqlite import in_its_thread
 
-DIALECT = postgresql.asyncpg.dialect(json_deserializer=orjson.loads)  # type: ignore[no-untyped-call]
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+POSTGRESQL: Dialect = postgresql.asyncpg.dialect(json_deserializer=orjson.loads)  # type: ignore[no-untyped-call]
+SQLITE: Dialect = sqlite.dialect(json_serializer=_dumps, json_deserializer=orjson.loads)
+SIZES_KEPT = 128  # of lists, for which SQLite has a text each
 
 Among = Callable[[Column[Any], str], ColumnElement[bool]]
 Convert = Callable[[Any], Any]
@@ -34,47 +44,57 @@ class Compiled:
 
     def __init__(self, build: Callable[[Among], Select[Any]]) -> None:
         self._build = build
+        self._texts_of_sqlite: dict[tuple[tuple[str, int], ...], _Text] = {}
         self.__doc__ = build.__doc__
 
     async def rows(self, session: AsyncSession, **values: Any) -> Sequence[Any]:
         """Return the rows, their columns by name."""
-        if not is_postgresql(session):
-            found: Sequence[Any] = (await session.execute(self._for_sqlite, values)).all()
-            return found
-        text, given, make = self._for_postgresql
-        return make(await fetch(session, text, [one.of(values) for one in given]))
+        made = self._for_postgresql if is_postgresql(session) else self._for_sqlite(values)
+        return made.make(await fetch(session, made.text, [one.of(values) for one in made.given]))
 
     async def scalars(self, session: AsyncSession, **values: Any) -> list[Any]:
         """Return the values of the first column."""
         return [row[0] for row in await self.rows(session, **values)]
 
     @cached_property
-    def _for_sqlite(self) -> Select[Any]:
+    def _for_postgresql(self) -> "_Text":
+        statement = self._build(lambda column, name: column == any_(bindparam(name, type_=ArrayOf(column.type))))
+        return _text_of(statement, POSTGRESQL, {})
+
+    def _for_sqlite(self, values: Mapping[str, Any]) -> "_Text":
+        sizes = {name: len(value) for name, value in values.items() if name in self._lists_of_sqlite}
+        key = tuple(sorted(sizes.items()))
+        if key not in self._texts_of_sqlite:
+            if len(self._texts_of_sqlite) >= SIZES_KEPT:
+                self._texts_of_sqlite.clear()
+            self._texts_of_sqlite[key] = _text_of(self._statement_of_sqlite, SQLITE, sizes)
+        return self._texts_of_sqlite[key]
+
+    @cached_property
+    def _statement_of_sqlite(self) -> Select[Any]:
         return self._build(lambda column, name: column.in_(bindparam(name, expanding=True)))
 
     @cached_property
-    def _for_postgresql(self) -> "_Text":
-        statement = self._build(lambda column, name: column == any_(bindparam(name, type_=ArrayOf(column.type))))
-        asked = {str(part.key) for part in iterate(statement) if isinstance(part, BindParameter) and part.required}
-        # lists that stand in the statement are written out, which wants a value of every parameter
-        filled = statement.params(dict.fromkeys(asked))
-        made: Any = filled.compile(dialect=DIALECT).construct_expanded_state()
-        given = [
-            _Given(name, name in asked, made.parameters[name], made.processors.get(name)) for name in made.positiontup
-        ]
-        return _Text(made.statement, given, _maker(statement))
+    def _lists_of_sqlite(self) -> set[str]:
+        return {part.key for part in _asked(self._statement_of_sqlite) if part.expanding}
 
 
 class _Given(NamedTuple):
-    """A parameter: the caller's by its name where it is asked for, or what stands in the statement."""
+    """A parameter: the caller's by its name where it is asked for, or what stands in the statement.
+
+    `place` is where in the caller's list it is, for a database that takes each value of a list apart.
+    """
 
     name: str
     asked: bool
     fixed: Any
     convert: Convert | None
+    place: int | None
 
     def of(self, values: Mapping[str, Any]) -> Any:
         value = values[self.name] if self.asked else self.fixed
+        if self.place is not None:
+            value = value[self.place]
         return value if self.convert is None else self.convert(value)
 
 
@@ -86,10 +106,35 @@ class _Text(NamedTuple):
     make: Callable[[Sequence[Any]], Sequence[Any]]
 
 
-def _maker(statement: Select[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+def _asked(statement: Select[Any]) -> list[BindParameter[Any]]:
+    return [part for part in iterate(statement) if isinstance(part, BindParameter) and part.required]
+
+
+def _text_of(statement: Select[Any], dialect: Dialect, sizes: Mapping[str, int]) -> _Text:
+    asked = {part.key for part in _asked(statement)}
+    # lists that stand in the statement are written out, which wants a value of every parameter
+    filled = statement.params({name: [None] * sizes[name] if name in sizes else None for name in asked})
+    made: Any = filled.compile(dialect=dialect).construct_expanded_state()
+    apart = {
+        one: (name, place)
+        for name in asked & made.parameter_expansion.keys()
+        for place, one in enumerate(made.parameter_expansion[name])
+    }
+    given = []
+    for one in made.positiontup:
+        name, place = apart.get(one, (one, None))
+        given.append(_Given(name, name in asked, made.parameters.get(one), made.processors.get(one), place))
+    return _Text(made.statement, given, _maker(statement, dialect))
+
+
+def _maker(statement: Select[Any], dialect: Dialect) -> Callable[[Sequence[Any]], Sequence[Any]]:
     columns = statement.selected_columns
     row: Any = namedtuple("Row", columns.keys())  # type: ignore[misc]
-    came = {place: convert for place, column in enumerate(columns) if (convert := _received(column.type)) is not None}
+    came = {
+        place: convert
+        for place, column in enumerate(columns)
+        if (convert := _received(column.type, dialect)) is not None
+    }
 
     def converted(record: Any) -> Any:
         values = list(record)
@@ -101,10 +146,10 @@ def _maker(statement: Select[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
     return lambda records: [make(record) for record in records]
 
 
-def _received(kind: TypeEngine[Any]) -> Convert | None:
-    if isinstance(kind, UtcDateTime):
+def _received(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    if isinstance(kind, UtcDateTime) and dialect is POSTGRESQL:
         return None  # the driver's moments know their zone
-    convert: Convert | None = kind.dialect_impl(DIALECT).result_processor(DIALECT, None)
+    convert: Convert | None = kind.dialect_impl(dialect).result_processor(dialect, None)
     return convert
 
 
@@ -123,7 +168,7 @@ class ArrayOf(UserDefinedType[Any]):
 def written(kind: TypeEngine[Any]) -> str:
     """Return a type as PostgreSQL writes it in a cast."""
     # a cast to varchar(n) would cut what is too long; as text, a column refuses it and equals none of it
-    return "text" if isinstance(kind, String) else kind.compile(DIALECT)
+    return "text" if isinstance(kind, String) else kind.compile(POSTGRESQL)
 
 
 def is_postgresql(session: AsyncSession) -> bool:
@@ -132,16 +177,15 @@ def is_postgresql(session: AsyncSession) -> bool:
 
 
 async def fetch(session: AsyncSession, text: str, parameters: Sequence[Any]) -> list[Any]:
-    """Run a statement of PostgreSQL's in the session's transaction and return the driver's records.
+    """Run a statement of the database's own in the session's transaction and return the driver's records.
 
     Raises what SQLAlchemy would.
     """
-    connection = (await session.connection()).sync_connection
-    assert connection is not None, "a session that runs has a connection"
-    if connection.dispatch.before_cursor_execute:
-        # whoever listens to what the engine is asked hears of this too
-        connection.dispatch.before_cursor_execute(connection, None, text, tuple(parameters), None, executemany=False)
+    connection = await _connection(session, [(text, parameters)])
     driver: Any = connection.connection.driver_connection
+    if not is_postgresql(session):
+        with _told_as_sqlalchemy(text):
+            return list(await driver.execute_fetchall(text, parameters))
     try:
         return list(await driver.fetch(text, *parameters))
     except asyncpg.IntegrityConstraintViolationError as error:
@@ -152,6 +196,43 @@ async def fetch(session: AsyncSession, text: str, parameters: Sequence[Any]) -> 
             # nothing can be rolled back over it, and the pool must not hand it to the next
             connection.invalidate(error)
         raise DBAPIError(text, None, error, hide_parameters=True, connection_invalidated=lost) from error
+
+
+async def write_rows(session: AsyncSession, written: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+    """Run SQLite's statements in their order, each for each of its rows, in one trip to the driver's thread.
+
+    Raises what SQLAlchemy would.
+    """
+    connection = await _connection(session, written)
+    with _told_as_sqlalchemy("; ".join(text for text, _ in written)):
+        await in_its_thread(connection.connection.driver_connection, _write, written)
+
+
+def _write(connection: sqlite3.Connection, written: Sequence[tuple[str, Sequence[Sequence[Any]]]]) -> None:
+    for text, rows in written:
+        connection.executemany(text, rows)
+
+
+async def _connection(session: AsyncSession, asked: Sequence[tuple[str, Any]]) -> Connection:
+    connection = (await session.connection()).sync_connection
+    assert connection is not None, "a session that runs has a connection"
+    if connection.dispatch.before_cursor_execute:
+        # whoever listens to what the engine is asked hears of this too
+        for text, parameters in asked:
+            connection.dispatch.before_cursor_execute(
+                connection, None, text, tuple(parameters), None, executemany=False
+            )
+    return connection
+
+
+@contextmanager
+def _told_as_sqlalchemy(text: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise IntegrityError(text, None, error, hide_parameters=True) from error
+    except sqlite3.Error as error:
+        raise DBAPIError(text, None, error, hide_parameters=True) from error
 
 
 def _is_lost(error: Exception) -> bool:

@@ -78,13 +78,17 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
     _cursor_cls: Any = _Cursor
 
     def in_its_thread(self, work: Callable[..., _Came], operation: str, parameters: Any) -> _Came:
-        driver: Any = self._connection
         try:
-            # the driver has no public name for several steps in one trip; SQLAlchemy's adapter reaches in as well
-            came: _Came = await_only(driver._execute(work, driver._conn, operation, parameters))  # noqa: SLF001
+            came: _Came = await_only(in_its_thread(self._connection, work, operation, parameters))
         except Exception as error:  # noqa: BLE001 (the adapter tells them apart)
             self._handle_exception(error)
         return came
+
+
+async def in_its_thread(driver: Any, work: Callable[..., Any], *given: Any) -> Any:
+    """Let an aiosqlite connection's thread do a piece of work with the connection of `sqlite3`, in one trip."""
+    # the driver has no public name for this; SQLAlchemy's adapter reaches in as well
+    return await driver._execute(work, driver._conn, *given)  # noqa: SLF001
 
 
 class Driver(AsyncAdapt_aiosqlite_dbapi):

@@ -4,10 +4,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain import compiled
 from domain.bulk import among
 from domain.compiled import Among, Compiled
 from domain.database import insert_ignore
@@ -177,13 +176,3 @@ async def _who_they_are(session: AsyncSession, programme: Programme, gone: Colle
     led = {row.old_id: row.fan_id for row in await session.execute(select(aliases).where(*mine))}
     there = await _there(session, programme, set(led.values()))
     return {old: fan_id for old, fan_id in led.items() if fan_id in there}
-
-
-async def reserve(session: AsyncSession, table: Any, count: int) -> list[int]:
-    """Take the next ids of a table, in order, for rows that name each other in one transaction."""
-    if compiled.is_postgresql(session):
-        taken = f"SELECT nextval('{table.name}_id_seq') FROM generate_series(1, $1::int)"  # noqa: S608 (one of ours)
-        return sorted(row[0] for row in await compiled.fetch(session, taken, [count]))
-    # one writer at a time: nobody else takes the next ids meanwhile
-    last = (await session.execute(select(func.max(table.c.id)))).scalar() or 0
-    return list(range(last + 1, last + 1 + count))

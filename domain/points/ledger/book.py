@@ -9,10 +9,10 @@ from sqlalchemy import Select, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
-from domain.bulk import Bulk, insert_rows, write_together
+from domain.bulk import Bulk, insert_rows, next_ids, write_together
 from domain.compiled import Among, Compiled
 from domain.errors import DomainError
-from domain.points.ledger.accounts import Account, accounts, reserve
+from domain.points.ledger.accounts import Account, accounts
 from domain.points.ledger.models import (
     EntryKind,
     PendingState,
@@ -119,7 +119,7 @@ class Book:
         """Write everything, tell who watches growth, and return what was posted in the order it was made."""
         if not self.drafts:
             return []
-        for draft, id_ in zip(self.drafts, await reserve(session, transfers, len(self.drafts)), strict=True):
+        for draft, id_ in zip(self.drafts, await next_ids(session, transfers, len(self.drafts)), strict=True):
             draft.id = id_
         made = [(draft, lot) for draft in self.drafts for lot in draft.lots]
         # the entries come before their transfers, which close them on SQLite
