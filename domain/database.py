@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from domain.beginning import WalledConnection, begin
 from domain.direct import Direct
 from domain.errors import Conflict, DomainError, Unavailable
 from domain.guard import install_guard
@@ -45,7 +46,7 @@ install_guard(ScopedSession)
 def _raise_walls(session: ScopedSession, transaction: object, connection: Connection) -> None:
     # local to the transaction: a pooled connection never carries one caller's walls to the next
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(*wall_settings(session.scope, session.info.get("statement_seconds")))
+        begin(connection, session.scope, session.info.get("statement_seconds"))
 
 
 class Database:
@@ -180,6 +181,7 @@ def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
         connect_args={
+            "connection_class": WalledConnection,
             "timeout": 5,
             "server_settings": _SETTINGS,
         },

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
 from domain.bulk import Bulk, insert_rows, next_ids, write_together
-from domain.compiled import Among, Compiled
 from domain.errors import DomainError
 from domain.points.ledger.accounts import Account, accounts
 from domain.points.ledger.models import (
@@ -115,11 +114,15 @@ class Book:
                 left -= taken
         assert left == 0, "the lots do not hold what the balance says"
 
-    async def write(self, session: AsyncSession) -> list[Posted]:
-        """Write everything, tell who watches growth, and return what was posted in the order it was made."""
+    async def write(self, session: AsyncSession, ids: Sequence[int] = ()) -> list[Posted]:
+        """Write everything, tell who watches growth, and return what was posted in the order it was made.
+
+        `ids` are the transfers' next, of which there may be more than are needed, where the caller has taken any.
+        """
         if not self.drafts:
             return []
-        for draft, id_ in zip(self.drafts, await next_ids(session, transfers, len(self.drafts)), strict=True):
+        taken = ids or await next_ids(session, transfers, len(self.drafts))
+        for draft, id_ in zip(self.drafts, taken, strict=False):
             draft.id = id_
         made = [(draft, lot) for draft in self.drafts for lot in draft.lots]
         # the entries come before their transfers, which close them on SQLite
@@ -166,30 +169,6 @@ def posted(draft: Draft) -> Posted:
     return Posted(
         *(draft.id, draft.kind, draft.account.fan_id, draft.key, draft.points, draft.growth),
         *(holds.spendable + holds.debt, holds.growth, draft.available_at is not None),
-    )
-
-
-async def known(session: AsyncSession, brand_id: int, sources: Sequence[str]) -> dict[str, Any]:
-    """Return the transfers that are posted under these natural keys of a brand.
-
-    Asked after the accounts are locked, it misses none that another posted on them.
-    """
-    if not sources:
-        return {}
-    return {row.source: row for row in await _select_known.rows(session, brand=brand_id, sources=list(sources))}
-
-
-@Compiled
-def _select_known(among: Among) -> Select[Any]:
-    return select(transfers).where(transfers.c.brand_id == bindparam("brand"), among(transfers.c.source, "sources"))
-
-
-def replayed(row: Any, fan_id: int) -> Posted:
-    """Say again what was posted before."""
-    return Posted(
-        *(row.id, TransferKind(row.kind), fan_id, row.source, row.points, row.growth),
-        *(row.balance, row.growth_balance, row.available_at is not None),
-        replayed=True,
     )
 
 

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.bulk import among
 from domain.points.ledger.accounts import Account, accounts, lock_of_fans
-from domain.points.ledger.book import Book, Draft, NewLot, known, replayed
+from domain.points.ledger.book import Book, Draft, NewLot
 from domain.points.ledger.models import EntryKind, TransferKind
+from domain.points.ledger.replays import known_and_ids, replayed
 from domain.points.ledger.rules import Earn, Posted, SourceConflict, Why, check_amount, check_texts
 from domain.points.programme.rules import Programme, expires_at
 
@@ -37,7 +38,7 @@ async def earn(
         return []
     if locked is None:
         locked = await lock_of_fans(session, programme, [one.fan_id for one in earns])
-    before = await known(session, programme.brand_id, [one.source for one in earns])
+    before, ids = await known_and_ids(session, programme.brand_id, list({one.source: None for one in earns}))
     await _check_replays(session, earns, locked, before)
     book, drafts = Book(), dict[str, Draft]()
     for one in earns:
@@ -46,7 +47,7 @@ async def earn(
         elif one.source not in before:
             why = Why(one.reason, actor, one.reference, one.request_key, one.rule_id, one.at)
             drafts[one.source] = _post(book, programme, locked[one.fan_id], one, why)
-    made = {one.source: one for one in await book.write(session)}
+    made = {one.source: one for one in await book.write(session, ids)}
     return _answers(earns, locked, before, made)
 
 

@@ -7,9 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import NotFound
 from domain.points.ledger.accounts import Account, accounts, load_lots, lock_of_fans, lock_with_heir
-from domain.points.ledger.book import Book, known, replayed, transfers
+from domain.points.ledger.book import Book, transfers
 from domain.points.ledger.due import expire_now
 from domain.points.ledger.models import EntryKind, TransferKind
+from domain.points.ledger.replays import known, replayed
 from domain.points.ledger.returning import give_back
 from domain.points.ledger.rules import (
     OWN,

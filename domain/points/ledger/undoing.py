@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import BadInput, Conflict, NotFound
 from domain.points.ledger.accounts import Account, load_lots, lock_with_heir
-from domain.points.ledger.book import Book, Draft, entries, known, pendings, replayed, transfers
+from domain.points.ledger.book import Book, Draft, entries, pendings, transfers
 from domain.points.ledger.due import expire_now, release_key
 from domain.points.ledger.models import EntryKind, PendingState, TransferKind
+from domain.points.ledger.replays import known, replayed
 from domain.points.ledger.returning import give_back
 from domain.points.ledger.rules import (
     OWN,
