@@ -365,7 +365,9 @@ class PlainLedger:
     def _expire(self, now: datetime, purse: Purse) -> None:
         for lot in purse.lots:
             if lot.until is not None and lot.until <= now:
-                purse.expired += lot.left
+                paid = min(lot.left, purse.debt)
+                purse.debt -= paid
+                purse.expired += lot.left - paid
                 lot.left = 0
 
     def _take(self, now: datetime, fan: str, source: str, points: int, *, held: bool) -> Answer:
@@ -415,7 +417,8 @@ class PlainLedger:
     def _by_policy(self, now: datetime, purse: Purse, points: int, growth: int, of: str) -> tuple[tuple[int, int], int]:
         if self.claw_back_policy == "ONLY_PENDING":
             return (0, 0), 0
-        there, growth = min(points, purse.spendable), min(growth, purse.growth)
+        has = purse.spendable if self.claw_back_policy == "DEBT" else max(purse.free, 0)
+        there, growth = min(points, has), min(growth, purse.growth)
         owed = points - there if self.claw_back_policy == "DEBT" else 0
         _draw(purse, there, first=of)
         purse.debt += owed
@@ -447,10 +450,6 @@ class PlainLedger:
             self.waits[source].purse = to
         purse.growth, to.growth = purse.growth - growth, to.growth + growth
         purse.debt, to.debt = purse.debt - debt, to.debt + debt
-        for one in (purse, to):
-            settled = min(one.spendable, one.debt)
-            _draw(one, settled)
-            one.debt -= settled
 
 
 def _draw(purse: Purse, points: int, first: str = "") -> list[tuple[Lot, int]]:

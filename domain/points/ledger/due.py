@@ -100,12 +100,16 @@ async def expire_due(session: AsyncSession, limit: int) -> int:
 
 
 def expire_now(book: Book, account: Account) -> Draft | None:
-    """Take what has expired out of a locked account whose lots are loaded, if anything has."""
+    """Take what has expired out of a locked account whose lots are loaded, if anything has.
+
+    Where a merge has left a debt beside them, points pay it before they are gone for nothing.
+    """
     over = [lot for lot in account.lots if lot.expires_at is not None and lot.expires_at <= book.now]
     points = sum(lot.remaining for lot in over)
     if not points:
         return None
-    changes = {EntryKind.SPENDABLE: -points, EntryKind.EXPIRED: points}
+    paid = min(points, -account.holds["debt"])
+    changes = {EntryKind.SPENDABLE: -points, EntryKind.DEBT: paid, EntryKind.EXPIRED: points - paid}
     why = Why("expired", SYSTEM, at=max(lot.expires_at for lot in over))
     draft = book.post(account, TransferKind.EXPIRE, changes, why)
     draft.draws |= _emptied(over)

@@ -13,7 +13,7 @@ from domain.persons.moving import FanPair, Move, Undoing, pieces
 from domain.points.ledger.accounts import Account, Lot, accounts, load_lots, lock_of_fans, lots
 from domain.points.ledger.book import Book, entries, pendings, transfers
 from domain.points.ledger.models import EntryKind, PendingState, TransferKind
-from domain.points.ledger.moving import Load, all_of, carry, settle
+from domain.points.ledger.moving import Load, all_of, carry
 from domain.points.ledger.rules import Why
 from domain.points.programme.queries import programmes_of
 from domain.points.programme.rules import Programme
@@ -25,8 +25,9 @@ _WAITS = pendings.c.state == PendingState.PENDING.value
 class Points:
     """Moves balances by MERGE transfers, lot by lot; the account a fan had becomes a former one of who they are now.
 
-    An unmerge gives back what is left of the lots that were brought, and of growth, debt and what waits as much as is
-    there of what was brought. What was spent since is nobody's any more.
+    One's debt is not paid with the other's lots: both stand on the account, and what may be spent is what is left of
+    the one after the other. So an unmerge gives back what is left of the lots that were brought, and of growth, debt
+    and what waits as much as is there of what was brought. What was spent since is nobody's any more.
     """
 
     what = "points"
@@ -73,7 +74,6 @@ async def _carry_all(session: AsyncSession, pair: FanPair, source: Account, targ
     load, book = all_of(source), Book()
     carry(book, source, target, load, _why(pair), f"~merge:{pair.merge_id}:{source.id}")
     await book.write(session)
-    await settle(session, [target])
     return {name: [load.amounts[kind]] for name, kind in (("growth", EntryKind.GROWTH), ("debt", EntryKind.DEBT))}
 
 
@@ -117,7 +117,6 @@ async def _take_apart(session: AsyncSession, programme: Programme, undoing: Undo
     if waiting:
         moved = among(session, pendings.c.transfer_id, [row.transfer_id for row in waiting])
         await session.execute(update(pendings).where(moved).values(account_id=target.id))
-    await settle(session, [source, target])
 
 
 async def _pendings_of(session: AsyncSession, undoing: Undoing, source: Account) -> list[Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.points.ledger.accounts import Account, Lot, load_lots
+from domain.points.ledger.accounts import Account, Lot
 from domain.points.ledger.book import Book, Draft, NewLot
 from domain.points.ledger.models import EntryKind, TransferKind
 from domain.points.ledger.rules import Posted, Why
@@ -55,19 +55,4 @@ async def move_on(session: AsyncSession, former: Account, heir: Account) -> list
     """Take what came to a former account to the one its fan has now. Its lots are loaded."""
     book = Book()
     carry(book, former, heir, all_of(former), Why("merged", SYSTEM))
-    posted = await book.write(session)
-    return posted + await settle(session, [heir])
-
-
-async def settle(session: AsyncSession, locked: list[Account]) -> list[Posted]:
-    """Pay what is owed out of what the same account has: the two met where accounts did."""
-    owing = [account for account in locked if account.holds["debt"] and account.holds["spendable"]]
-    if not owing:
-        return []
-    await load_lots(session, owing)
-    book = Book()
-    for account in owing:
-        points = min(account.holds["spendable"], -account.holds["debt"])
-        changes = {EntryKind.SPENDABLE: -points, EntryKind.DEBT: points}
-        book.draw(book.post(account, TransferKind.MERGE, changes, Why("debt settled", SYSTEM)), points)
     return await book.write(session)

@@ -47,12 +47,24 @@ async def expiring_by_fan(
     rank = func.row_number().over(partition_by=accounts.c.fan_id, order_by=lots.c.expires_at).label("rank")
     ending = (lots.c.remaining > 0, lots.c.expires_at.is_not(None))
     summed = (
-        select(accounts.c.fan_id, lots.c.expires_at, points, rank)
+        select(accounts.c.fan_id, lots.c.expires_at, points, accounts.c.debt, rank)
         .select_from(of)
         .where(among(session, accounts.c.fan_id, sorted(set(fan_ids))), *ending)
-        .group_by(accounts.c.fan_id, lots.c.expires_at)
+        .group_by(accounts.c.fan_id, lots.c.expires_at, accounts.c.debt)
         .subquery()
     )
-    statement = select(summed.c.fan_id, summed.c.expires_at, summed.c.points).where(summed.c.rank <= first)
-    rows = await session.execute(statement.order_by(summed.c.fan_id, summed.c.expires_at))
-    return grouped([Expiring(row[0], row[1], int(row[2])) for row in rows], lambda row: row.fan_id)
+    columns = (summed.c.fan_id, summed.c.expires_at, summed.c.points, summed.c.debt)
+    rows = await session.execute(select(*columns).where(summed.c.rank <= first).order_by(*columns[:2]))
+    found = grouped(rows, lambda row: int(row.fan_id))
+    return {fan_id: _after_debt(of_fan, -int(of_fan[0].debt)) for fan_id, of_fan in found.items()}
+
+
+def _after_debt(rows: Sequence[Any], owed: int) -> list[Expiring]:
+    """Leave out what pays the debt that a merge left beside the lots: the first to expire do."""
+    left = []
+    for row in rows:
+        paid = min(int(row.points), owed)
+        owed -= paid
+        if row.points > paid:
+            left.append(Expiring(row.fan_id, row.expires_at, int(row.points) - paid))
+    return left

@@ -187,7 +187,9 @@ def _take_back(
     policy = programme.settings.claw_back
     if policy is ClawBackPolicy.ONLY_PENDING:
         points = growth = 0
-    there, growth = min(points, account.holds["spendable"]), min(growth, account.holds["growth"])
+    # beside a debt that a merge left there, what is there is what may be spent; to owe more makes no difference
+    has = account.holds["spendable"] if policy is ClawBackPolicy.DEBT else max(account.free, 0)
+    there, growth = min(points, has), min(growth, account.holds["growth"])
     owed = points - there if policy is ClawBackPolicy.DEBT else 0
     changes = {
         EntryKind.SPENDABLE: -there,
