@@ -15,7 +15,7 @@ import asyncpg
 import orjson
 from sqlalchemy import BindParameter, Column, ColumnElement, Connection, Dialect, Select, String, any_, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine, UserDefinedType
@@ -62,7 +62,7 @@ class Compiled:
         return _text_of(statement, POSTGRESQL, {})
 
     def _for_sqlite(self, values: Mapping[str, Any]) -> "_Text":
-        sizes = {name: len(value) for name, value in values.items() if name in self._lists_of_sqlite}
+        sizes = {name: len(values[name]) for name in self._lists_of_sqlite}
         key = tuple(sorted(sizes.items()))
         if key not in self._texts_of_sqlite:
             if len(self._texts_of_sqlite) >= SIZES_KEPT:
@@ -181,7 +181,7 @@ async def fetch(session: AsyncSession, text: str, parameters: Sequence[Any]) -> 
 
     Raises what SQLAlchemy would.
     """
-    connection = await _connection(session, [(text, parameters)])
+    connection = await _connection(session, [(text, tuple(parameters))], many=False)
     driver: Any = connection.connection.driver_connection
     if not is_postgresql(session):
         with _told_as_sqlalchemy(text):
@@ -203,7 +203,7 @@ async def write_rows(session: AsyncSession, written: Sequence[tuple[str, Sequenc
 
     Raises what SQLAlchemy would.
     """
-    connection = await _connection(session, written)
+    connection = await _connection(session, written, many=True)
     with _told_as_sqlalchemy("; ".join(text for text, _ in written)):
         await in_its_thread(connection.connection.driver_connection, _write, written)
 
@@ -213,15 +213,13 @@ def _write(connection: sqlite3.Connection, written: Sequence[tuple[str, Sequence
         connection.executemany(text, rows)
 
 
-async def _connection(session: AsyncSession, asked: Sequence[tuple[str, Any]]) -> Connection:
+async def _connection(session: AsyncSession, asked: Sequence[tuple[str, Any]], *, many: bool) -> Connection:
     connection = (await session.connection()).sync_connection
     assert connection is not None, "a session that runs has a connection"
     if connection.dispatch.before_cursor_execute:
         # whoever listens to what the engine is asked hears of this too
         for text, parameters in asked:
-            connection.dispatch.before_cursor_execute(
-                connection, None, text, tuple(parameters), None, executemany=False
-            )
+            connection.dispatch.before_cursor_execute(connection, None, text, parameters, None, executemany=many)
     return connection
 
 
@@ -231,6 +229,8 @@ def _told_as_sqlalchemy(text: str) -> Iterator[None]:
         yield
     except sqlite3.IntegrityError as error:
         raise IntegrityError(text, None, error, hide_parameters=True) from error
+    except sqlite3.OperationalError as error:
+        raise OperationalError(text, None, error, hide_parameters=True) from error
     except sqlite3.Error as error:
         raise DBAPIError(text, None, error, hide_parameters=True) from error
 

@@ -13,7 +13,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from domain.beginning import WalledConnection, begin
 from domain.direct import Direct
 from domain.errors import Conflict, DomainError, Unavailable
 from domain.guard import install_guard
@@ -46,7 +45,7 @@ install_guard(ScopedSession)
 def _raise_walls(session: ScopedSession, transaction: object, connection: Connection) -> None:
     # local to the transaction: a pooled connection never carries one caller's walls to the next
     if connection.dialect.name == "postgresql":
-        begin(connection, session.scope, session.info.get("statement_seconds"))
+        connection.exec_driver_sql(*wall_settings(session.scope, session.info.get("statement_seconds")))
 
 
 class Database:
@@ -181,7 +180,6 @@ def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
         json_serializer=_dumps,
         json_deserializer=orjson.loads,
         connect_args={
-            "connection_class": WalledConnection,
             "timeout": 5,
             "server_settings": _SETTINGS,
         },

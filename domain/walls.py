@@ -4,12 +4,10 @@ The last of three walls, after the predicate every query builds from its scope a
 forgets both.
 """
 
-import re
 from functools import lru_cache
 
 from domain.scope import Scope, TenantSet
 
-_PLAIN = re.compile(r"[\w{},-]*")
 _LISTS = ("groups", "brands", "dealers", "stores", "fans", "above_groups", "above_brands", "above_dealers")
 
 # What places a row of each table; a table's own id stands in for the level it is.
@@ -49,31 +47,12 @@ def _written(reach: TenantSet) -> tuple[str, ...]:
 
 def wall_settings(scope: Scope, statement_seconds: float | None = None) -> tuple[str, tuple[object, ...]]:
     """Return the one statement, with its parameters, that binds a transaction to the scope's reach."""
-    return _settings(scope.reach, statement_seconds)
-
-
-def _settings(reach: TenantSet, statement_seconds: float | None) -> tuple[str, tuple[str, ...]]:
-    values = [*_written(reach)]
+    values = [*wall_values(scope)]
     calls = _calls(1)
     if statement_seconds is not None:
         values.append(f"{int(statement_seconds * 1000)}ms")
         calls.append(f"set_config('statement_timeout', ${len(values)}, true)")
     return f"SELECT {', '.join(calls)}", tuple(values)
-
-
-def wall_text(scope: Scope, statement_seconds: float | None = None) -> str:
-    """Return `wall_settings` as one text without parameters, to be sent with a BEGIN."""
-    return _text(scope.reach, statement_seconds)
-
-
-@lru_cache(maxsize=1_000)
-def _text(reach: TenantSet, statement_seconds: float | None) -> str:
-    text, values = _settings(reach, statement_seconds)
-    # from the last on: $1 begins $10 too
-    for number, value in reversed(list(enumerate(values, start=1))):
-        assert _PLAIN.fullmatch(value), "a wall's setting is a word, a number or a list of numbers"
-        text = text.replace(f"${number}", f"'{value}'")
-    return text
 
 
 def wall_gate(first: int) -> str:
