@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import Table
 
-from domain.compiled import written
+from domain.compiled import dumps, written
 
 # The driver asks of every value in an array whether it is an array too, which costs more than the value. A text that
 # PostgreSQL takes apart costs a tenth of that; what has no cheap text goes as the driver's array.
@@ -95,11 +94,7 @@ def _of_one(sent: _Sent, number: int) -> str:
 
 
 def _alone(table: Table, name: str, value: Any) -> Any:
-    return _dumped(value) if value is not None and _column(table, name).way == _JSON else value
-
-
-def _dumped(values: Any) -> str:
-    return orjson.dumps(values).decode()
+    return dumps(value) if value is not None and _column(table, name).way == _JSON else value
 
 
 def _numbers(values: Sequence[Any]) -> str:
@@ -107,7 +102,7 @@ def _numbers(values: Sequence[Any]) -> str:
 
 
 def _moments(values: Sequence[Any]) -> str:
-    return "{" + _dumped(values)[1:-1] + "}"
+    return "{" + dumps(values)[1:-1] + "}"
 
 
 def _bytes(values: Sequence[Any]) -> str:
@@ -118,8 +113,8 @@ _ENCODED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
     _NUMBERS: _numbers,
     _MOMENTS: _moments,
     _BYTES: _bytes,
-    _TEXTS: _dumped,
-    _JSON: _dumped,
+    _TEXTS: dumps,
+    _JSON: dumps,
     _OTHERS: list,
 }
 

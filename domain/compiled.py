@@ -24,12 +24,13 @@ from domain.columns import UtcDateTime
 from domain.sqlite import in_its_thread
 
 
-def _dumps(value: Any) -> str:
+def dumps(value: Any) -> str:
+    """Write a value as JSON, as columns of JSON take it."""
     return orjson.dumps(value).decode()
 
 
 POSTGRESQL: Dialect = postgresql.asyncpg.dialect(json_deserializer=orjson.loads)  # type: ignore[no-untyped-call]
-SQLITE: Dialect = sqlite.dialect(json_serializer=_dumps, json_deserializer=orjson.loads)
+SQLITE: Dialect = sqlite.dialect(json_serializer=dumps, json_deserializer=orjson.loads)
 SIZES_KEPT = 128  # of lists, for which SQLite has a text each
 
 Among = Callable[[Column[Any], str], ColumnElement[bool]]

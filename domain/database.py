@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from domain.compiled import dumps
 from domain.direct import Direct
 from domain.errors import Conflict, DomainError, Unavailable
 from domain.guard import install_guard
@@ -177,7 +178,7 @@ def _postgres_engine(url: str, pool_size: int) -> AsyncEngine:
         pool_timeout=5,
         pool_pre_ping=False,
         hide_parameters=True,  # an error's text is logged, and parameters are personal data
-        json_serializer=_dumps,
+        json_serializer=dumps,
         json_deserializer=orjson.loads,
         connect_args={
             "timeout": 5,
@@ -191,7 +192,7 @@ def _sqlite_engine(url: str) -> AsyncEngine:
         url,
         module=Driver(),
         hide_parameters=True,
-        json_serializer=_dumps,
+        json_serializer=dumps,
         json_deserializer=orjson.loads,
         connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None},
     )
@@ -218,10 +219,6 @@ def _begin_sqlite(connection: Connection) -> None:
     # a transaction that reads first and writes later cannot wait for its turn, so a writer takes it at once
     writes = connection.get_execution_options().get("writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _dumps(value: Any) -> str:
-    return orjson.dumps(value).decode()
 
 
 def insert_ignore(session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]) -> Any:

@@ -1,5 +1,6 @@
 """SQLite's driver is asked once for each statement, and answers what SQLAlchemy's own adapter would."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -57,3 +58,32 @@ async def test_what_the_database_refuses_is_told_as_elsewhere(database: Database
         with pytest.raises(IntegrityError, match="UNIQUE"):
             await session.execute(insert(groups), [row | {"code": "b"}, row])
         assert trips
+
+
+async def test_who_is_cancelled_while_the_thread_works_leaves_nothing_behind(
+    database: Database, trips: list[Any]
+) -> None:
+    slow = text(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000000) SELECT max(n) FROM n"
+    )
+
+    working = asyncio.Event()
+
+    async def write() -> None:
+        async with database.writing(EVERYTHING) as session:
+            await session.execute(insert(groups), [{"code": "gone", "name": "gone"}])
+            trips.clear()
+            working.set()
+            await session.execute(slow)
+
+    task = asyncio.create_task(write())
+    await working.wait()
+    assert len(trips) == 1, "the thread has what takes long"
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    async with database.writing(EVERYTHING) as session:
+        await session.execute(insert(groups), [{"code": "there", "name": "there"}])
+    async with database.reading(EVERYTHING) as session:
+        assert (await session.execute(select(groups.c.code))).scalars().all() == ["there"]
