@@ -49,12 +49,20 @@ class Deed:
 
 async def record(session: AsyncSession, principal: str, deeds: Sequence[Deed]) -> None:
     """Write the deeds into the caller's transaction, in one statement for each brand."""
+    for one in entries_of(principal, deeds):
+        await insert_rows(session, one)
+
+
+def entries_of(principal: str, deeds: Sequence[Deed]) -> list[Bulk]:
+    """Return what `record` writes, for each brand, to be written together with other things."""
     now, places = clock.now(), {(deed.group_id, deed.brand_id): None for deed in deeds}
+    entries = []
     for group_id, brand_id in places:
         told = [deed for deed in deeds if (deed.group_id, deed.brand_id) == (group_id, brand_id)]
         columns = {name: [getattr(deed, name) for deed in told] for name in ("action", "subject", "detail")}
         shared = {"group_id": group_id, "brand_id": brand_id, "principal": principal, "at": now}
-        await insert_rows(session, Bulk(table_of(AuditEntry), shared, columns))
+        entries.append(Bulk(table_of(AuditEntry), shared, columns))
+    return entries
 
 
 async def list_entries(session: AsyncSession, scope: Scope, args: PageArgs) -> Page[AuditEntry]:

@@ -6,7 +6,7 @@ each row.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
@@ -30,11 +30,15 @@ from domain.guard import check_insert
 
 @dataclass(frozen=True)
 class Bulk:
-    """Rows of a table: what all of them share, and for each other column its values in the order of the rows."""
+    """Rows of a table: what all of them share, and for each other column its values in the order of the rows.
+
+    `ending` is what ends their insertion: what becomes of rows whose key is there.
+    """
 
     table: Table
     shared: Mapping[str, Any]
     columns: Mapping[str, Sequence[Any]]
+    ending: str = ""
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -44,27 +48,24 @@ async def insert_all(session: AsyncSession, bulk: Bulk) -> list[int]:
     """Insert the rows and return the ids they got, which ascend in the order of the rows."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)
     if is_postgresql(session):
-        return sorted(await _run(session, bulk, "", returning="id"))
+        return sorted(await _run(session, bulk, returning="id"))
     # one writer at a time: nobody else takes the next ids meanwhile
     ids = await next_ids(session, bulk.table, len(bulk))
-    await _insert(session, Bulk(bulk.table, bulk.shared, {**bulk.columns, "id": ids}))
+    await _insert(session, replace(bulk, columns={**bulk.columns, "id": ids}))
     return ids
 
 
 async def insert_rows(session: AsyncSession, bulk: Bulk) -> None:
     """Insert the rows."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)
-    if is_postgresql(session):
-        await _run(session, bulk, "")
-    else:
-        await _insert(session, bulk)
+    await _insert(session, bulk)
 
 
 async def insert_new(session: AsyncSession, bulk: Bulk, key: str) -> set[Any]:
     """Insert the rows whose unique key nobody has, in the order given, and return their values of the column `key`."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)
     if is_postgresql(session):
-        return set(await _run(session, bulk, "ON CONFLICT DO NOTHING", returning=key))
+        return set(await _run(session, replace(bulk, ending="ON CONFLICT DO NOTHING"), returning=key))
     column = bulk.table.c[key]
     shared = [bulk.table.c[name] == value for name, value in bulk.shared.items() if bulk.table.c[name].primary_key]
     known = set((await session.execute(select(column).where(*shared, column.in_(bulk.columns[key])))).scalars())
@@ -72,18 +73,20 @@ async def insert_new(session: AsyncSession, bulk: Bulk, key: str) -> set[Any]:
     if not any(new):
         return set()
     columns = {name: list(compress(values, new)) for name, values in bulk.columns.items()}
-    await _insert(session, Bulk(bulk.table, bulk.shared, columns))
+    await _insert(session, replace(bulk, columns=columns))
     return set(columns[key])
 
 
-async def write_together(session: AsyncSession, change: Bulk, bulks: Sequence[Bulk]) -> None:
-    """Add to the columns of rows that are there, known by their `id`, and insert rows: one statement on PostgreSQL.
+async def write_together(session: AsyncSession, bulks: Sequence[Bulk], change: Bulk | None = None) -> None:
+    """Insert rows, and add to the columns of rows that are there, known by their `id`: one statement on PostgreSQL.
 
     In one statement nothing sees what another part of it wrote, but for what the database checks at its end.
     """
-    for one in (change, *bulks):
+    written = [one for one in (*([] if change is None else [change]), *bulks) if len(one)]
+    for one in written:
         check_insert(session.info["scope"], one.table, one.shared)
-    written = [one for one in (change, *bulks) if len(one)]
+    if not written:
+        return
     if not is_postgresql(session):
         await compiled.write_rows(session, [_addition(one) if one is change else _insertion(one) for one in written])
         return
@@ -91,7 +94,8 @@ async def write_together(session: AsyncSession, change: Bulk, bulks: Sequence[Bu
     parameters: list[Any] = []
     for one in written:
         build = columnar.addition if one is change else columnar.insertion
-        parts.append(build(one.table, tuple(one.shared), tuple(one.columns), len(parameters)))
+        part = build(one.table, tuple(one.shared), tuple(one.columns), len(parameters))
+        parts.append(f"{part} {one.ending}" if one.ending else part)
         parameters += columnar.parameters(one.table, one.shared, one.columns)
     *before, last = parts
     named = ", ".join(f"part{number} AS ({part})" for number, part in enumerate(before))
@@ -111,9 +115,14 @@ async def next_ids(session: AsyncSession, table: Table, count: int) -> list[int]
 async def put(session: AsyncSession, bulk: Bulk) -> None:
     """Insert the rows; where one of their primary key exists, put them in its place."""
     check_insert(session.info["scope"], bulk.table, bulk.shared)
+    await _insert(session, replacing(bulk))
+
+
+def replacing(bulk: Bulk) -> Bulk:
+    """Return the rows as `put` writes them, to be written together with others."""
     keys = [column.name for column in bulk.table.primary_key]
     anew = ", ".join(f"{name} = excluded.{name}" for name in bulk.columns if name not in keys)
-    await _upsert(session, bulk, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {anew}")
+    return replace(bulk, ending=f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {anew}")
 
 
 async def add_up(session: AsyncSession, bulk: Bulk, number: str) -> None:
@@ -121,7 +130,7 @@ async def add_up(session: AsyncSession, bulk: Bulk, number: str) -> None:
     check_insert(session.info["scope"], bulk.table, bulk.shared)
     keys = [column.name for column in bulk.table.primary_key]
     sum_ = f"{number} = {bulk.table.name}.{number} + excluded.{number}"
-    await _upsert(session, bulk, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sum_}")
+    await _insert(session, replace(bulk, ending=f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sum_}"))
 
 
 async def raise_to(session: AsyncSession, bulk: Bulk, value: str) -> None:
@@ -141,7 +150,7 @@ async def raise_to(session: AsyncSession, bulk: Bulk, value: str) -> None:
             f"WHERE NOT EXISTS (SELECT FROM {name} WHERE {same} AND {name}.{value} >= new.{value}) "
             f"ORDER BY {', '.join(f'new.{key}' for key in keys)} {raised}"
         )
-    await _upsert(session, bulk, raised)
+    await _insert(session, replace(bulk, ending=raised))
 
 
 def among(session: AsyncSession, column: Column[Any], values: Sequence[Any]) -> ColumnElement[bool]:
@@ -167,18 +176,14 @@ async def read_columns(session: AsyncSession, statement: Select[Any]) -> Sequenc
 
 
 async def _insert(session: AsyncSession, bulk: Bulk) -> None:
-    await compiled.write_rows(session, [_insertion(bulk)])
-
-
-async def _upsert(session: AsyncSession, bulk: Bulk, ending: str) -> None:
     if is_postgresql(session):
-        await _run(session, bulk, ending)
+        await _run(session, bulk)
     else:
-        await compiled.write_rows(session, [_insertion(bulk, ending)])
+        await compiled.write_rows(session, [_insertion(bulk)])
 
 
-def _insertion(bulk: Bulk, ending: str = "") -> tuple[str, Sequence[Any]]:
-    text = rowwise.insertion(bulk.table, (*bulk.columns, *bulk.shared), ending)
+def _insertion(bulk: Bulk) -> tuple[str, Sequence[Any]]:
+    text = rowwise.insertion(bulk.table, (*bulk.columns, *bulk.shared), bulk.ending)
     return text, rowwise.rows(bulk.table, bulk.shared, bulk.columns)
 
 
@@ -195,11 +200,11 @@ def _condensed(bulk: Bulk) -> Bulk:
     same = {name: values[0] for name, values in plain.items() if values.count(values[0]) == len(values)}
     columns = {name: values for name, values in bulk.columns.items() if name not in same}
     # rows are made by a column, so one has to stay
-    return Bulk(bulk.table, {**bulk.shared, **same}, columns) if columns else bulk
+    return replace(bulk, shared={**bulk.shared, **same}, columns=columns) if columns else bulk
 
 
-async def _run(session: AsyncSession, bulk: Bulk, ending: str, returning: str | None = None) -> Sequence[Any]:
+async def _run(session: AsyncSession, bulk: Bulk, returning: str | None = None) -> Sequence[Any]:
     bulk = _condensed(bulk)
-    statement = columnar.statement(bulk.table, tuple(bulk.shared), tuple(bulk.columns), ending, returning)
+    statement = columnar.statement(bulk.table, tuple(bulk.shared), tuple(bulk.columns), bulk.ending, returning)
     found = await compiled.fetch(session, statement, columnar.parameters(bulk.table, bulk.shared, bulk.columns))
     return (found[0][0] or ()) if returning is not None else ()

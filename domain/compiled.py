@@ -45,12 +45,12 @@ class Compiled:
 
     def __init__(self, build: Callable[[Among], Select[Any]]) -> None:
         self._build = build
-        self._texts_of_sqlite: dict[tuple[tuple[str, int], ...], _Text] = {}
+        self._texts_of_sqlite: dict[tuple[tuple[str, int], ...], Text] = {}
         self.__doc__ = build.__doc__
 
     async def rows(self, session: AsyncSession, **values: Any) -> Sequence[Any]:
         """Return the rows, their columns by name."""
-        made = self._for_postgresql if is_postgresql(session) else self._for_sqlite(values)
+        made = self.for_postgresql if is_postgresql(session) else self._for_sqlite(values)
         return made.make(await fetch(session, made.text, [one.of(values) for one in made.given]))
 
     async def scalars(self, session: AsyncSession, **values: Any) -> list[Any]:
@@ -58,11 +58,12 @@ class Compiled:
         return [row[0] for row in await self.rows(session, **values)]
 
     @cached_property
-    def _for_postgresql(self) -> "_Text":
+    def for_postgresql(self) -> "Text":
+        """The statement as PostgreSQL takes it."""
         statement = self._build(lambda column, name: column == any_(bindparam(name, type_=ArrayOf(column.type))))
         return _text_of(statement, POSTGRESQL, {})
 
-    def _for_sqlite(self, values: Mapping[str, Any]) -> "_Text":
+    def _for_sqlite(self, values: Mapping[str, Any]) -> "Text":
         sizes = {name: len(values[name]) for name in self._lists_of_sqlite}
         key = tuple(sorted(sizes.items()))
         if key not in self._texts_of_sqlite:
@@ -99,7 +100,7 @@ class _Given(NamedTuple):
         return value if self.convert is None else self.convert(value)
 
 
-class _Text(NamedTuple):
+class Text(NamedTuple):
     """A statement for the driver, its parameters in their order, and what makes rows of its records."""
 
     text: str
@@ -111,7 +112,7 @@ def _asked(statement: Select[Any]) -> list[BindParameter[Any]]:
     return [part for part in iterate(statement) if isinstance(part, BindParameter) and part.required]
 
 
-def _text_of(statement: Select[Any], dialect: Dialect, sizes: Mapping[str, int]) -> _Text:
+def _text_of(statement: Select[Any], dialect: Dialect, sizes: Mapping[str, int]) -> Text:
     asked = {part.key for part in _asked(statement)}
     # lists that stand in the statement are written out, which wants a value of every parameter
     filled = statement.params({name: [None] * sizes[name] if name in sizes else None for name in asked})
@@ -125,7 +126,7 @@ def _text_of(statement: Select[Any], dialect: Dialect, sizes: Mapping[str, int])
     for one in made.positiontup:
         name, place = apart.get(one, (one, None))
         given.append(_Given(name, name in asked, made.parameters.get(one), made.processors.get(one), place))
-    return _Text(made.statement, given, _maker(statement, dialect))
+    return Text(made.statement, given, _maker(statement, dialect))
 
 
 def _maker(statement: Select[Any], dialect: Dialect) -> Callable[[Sequence[Any]], Sequence[Any]]:
@@ -215,12 +216,24 @@ def _write(connection: sqlite3.Connection, written: Sequence[tuple[str, Sequence
 
 
 async def _connection(session: AsyncSession, asked: Sequence[tuple[str, Any]], *, many: bool) -> Connection:
-    connection = (await session.connection()).sync_connection
-    assert connection is not None, "a session that runs has a connection"
+    connection = await _held(session)
     if connection.dispatch.before_cursor_execute:
         # whoever listens to what the engine is asked hears of this too
         for text, parameters in asked:
             connection.dispatch.before_cursor_execute(connection, None, text, parameters, None, executemany=many)
+    return connection
+
+
+async def _held(session: AsyncSession) -> Connection:
+    """Return the connection of the session's transaction. To ask SQLAlchemy each time costs as much as a statement."""
+    under_way, held = session.sync_session.get_transaction(), session.info.get("held")
+    connection: Connection | None
+    if held is not None and held[0] is under_way:
+        _, connection = held
+    else:
+        connection = (await session.connection()).sync_connection
+        session.info["held"] = (session.sync_session.get_transaction(), connection)
+    assert connection is not None, "a session that runs has a connection"
     return connection
 
 

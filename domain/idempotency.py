@@ -5,18 +5,20 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from sqlalchemy import Index, LargeBinary, String, delete, select
+from sqlalchemy import Index, LargeBinary, Select, String, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, SQLModel
 
 from domain import clock
 from domain.bulk import Bulk, among, insert_new, put
 from domain.columns import Json
+from domain.compiled import Among, Compiled
 from domain.database import Database
 from domain.errors import DomainError, IdempotencyConflict
+from domain.looks import Asked
 from domain.scope import system_scope
 from domain.tables import moment, ref, table_of
 
@@ -34,6 +36,9 @@ class Idempotency(SQLModel, table=True):
     request_hash: bytes = Field(sa_type=LargeBinary(32))
     response: dict[str, Any] | None = Field(default=None, sa_type=Json)
     created_at: datetime = moment(now=True)
+
+
+keys = table_of(Idempotency)
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,8 @@ class Once:
 
 async def prune(database: Database, older_than: datetime) -> int:
     """Forget the keys used before the moment; return how many."""
-    table = table_of(Idempotency)
     async with database.writing(system_scope("idempotency")) as session:
-        result: Any = await session.execute(delete(table).where(table.c.created_at < older_than))
+        result: Any = await session.execute(delete(keys).where(keys.c.created_at < older_than))
         return int(result.rowcount)
 
 
@@ -113,11 +117,43 @@ async def _claim(session: AsyncSession, wanted: Sequence[Once]) -> set[str]:
 async def _known(session: AsyncSession, wanted: Sequence[Once]) -> dict[str, Any]:
     if not wanted:
         return {}
-    table = table_of(Idempotency)
-    mine = [table.c[name] == value for name, value in _whose(wanted[0]).items()]
-    keys = among(session, table.c.key, [once.key for once in wanted])
-    known = select(table.c.key, table.c.request_hash, table.c.response).where(*mine, keys)
-    return {row.key: row for row in await session.execute(known)}
+    one = known_among(wanted)
+    return by_key(await one.select.rows(session, **one.values))
+
+
+def known_among(wanted: Sequence[Once]) -> Asked:
+    """Ask what is known of requests of one caller and mutation, beside other things."""
+    return Asked(_select_known, {**_whose(wanted[0]), "keys": [once.key for once in wanted]})
+
+
+@Compiled
+def _select_known(among: Among) -> Select[Any]:
+    mine = [keys.c[name] == bindparam(name) for name in ("principal", "mutation")]
+    return select(keys.c.key, keys.c.request_hash, keys.c.response).where(*mine, among(keys.c.key, "keys"))
+
+
+def by_key(rows: Sequence[Any]) -> dict[str, Any]:
+    """Return what is known by the keys."""
+    return {row.key: row for row in rows}
+
+
+def answer_of(once: Once, known: Any) -> dict[str, Any] | IdempotencyConflict:
+    """Return what was answered to a request under its key, or refuse another input."""
+    if known.request_hash != once.digest:
+        return IdempotencyConflict(field=("input", "idempotencyKey"))
+    return cast("dict[str, Any]", known.response)
+
+
+def answered(said: Sequence[tuple[Once, dict[str, Any]]]) -> Bulk:
+    """Return the rows that keep the answers to requests of one caller, group and mutation, whose keys are new.
+
+    They are for effects that find out under a lock of their own what is known, and write with the effect what is
+    answered: `run_each_once` claims the keys first. Of two at once under one key the later fails on it and, done
+    again, knows it.
+    """
+    ordered = sorted(said, key=lambda one: one[0].key)
+    rows = _rows([once for once, _ in ordered])
+    return replace(rows, columns={**rows.columns, "response": [response for _, response in ordered]})
 
 
 async def _keep(session: AsyncSession, claimed: Sequence[Once], found: Mapping[str, Answer | DomainError]) -> None:
@@ -130,9 +166,8 @@ async def _keep(session: AsyncSession, claimed: Sequence[Once], found: Mapping[s
         await put(session, replace(rows, columns={**rows.columns, "response": said}))
     free = sorted(found.keys() - kept.keys())
     if free:
-        table = table_of(Idempotency)
-        mine = [table.c[name] == value for name, value in _whose(claimed[0]).items()]
-        await session.execute(table.delete().where(*mine, among(session, table.c.key, free)))
+        mine = [keys.c[name] == value for name, value in _whose(claimed[0]).items()]
+        await session.execute(keys.delete().where(*mine, among(session, keys.c.key, free)))
 
 
 def _rows(wanted: Sequence[Once]) -> Bulk:
@@ -141,7 +176,7 @@ def _rows(wanted: Sequence[Once]) -> Bulk:
         "request_hash": [once.digest for once in wanted],
     }
     shared = {**_whose(wanted[0]), "group_id": wanted[0].group_id, "created_at": clock.now()}
-    return Bulk(table_of(Idempotency), shared, columns)
+    return Bulk(keys, shared, columns)
 
 
 def _whose(once: Once) -> dict[str, str]:
@@ -153,6 +188,5 @@ def _said(once: Once, found: Answer | DomainError | None, before: Any) -> Answer
         return found.response, False
     if found is not None:
         return found
-    if before.request_hash != once.digest:
-        return IdempotencyConflict(field=("input", "idempotencyKey"))
-    return before.response, True
+    known = answer_of(once, before)
+    return known if isinstance(known, DomainError) else (known, True)

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import select
 
 from domain.points.earning.consumer import Earner
-from domain.points.earning.granting import counters, grants
+from domain.points.earning.counting import counters
+from domain.points.earning.granting import grants
 from domain.points.ledger.audit import audit_accounts
 from domain.points.ledger.rules import Balances
 from domain.points.ledger.service import balances_by_fan

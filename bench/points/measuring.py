@@ -1,4 +1,7 @@
-"""The measurements: ours and the database alone in turns, with a look after each for what was lost or doubled."""
+"""The measurements: ours and the database alone in turns, with a look after each for what was lost or doubled.
+
+The collector is set as the server sets it: without that Python looks again and again at what the bench has noted.
+"""
 
 import asyncio
 import statistics
@@ -16,6 +19,7 @@ from domain.database import Database
 from domain.points.ledger import service as ledger
 from domain.points.ledger.rules import Earn
 from domain.points.programme.rules import Programme
+from server import collector
 
 WARM_SECONDS = 2
 EARN, CALL, SPEND = "earn", "call", "spend"
@@ -76,6 +80,7 @@ class Measuring:
     async def beside(self, sends_of: dict[str, Send]) -> None:
         """Measure each way of earning and the database alone, in turns; the first turn only warms up."""
         rounds: dict[str, list[Beside]] = {name: [] for name in sends_of}
+        collector.tune()
         for number in range(self._given.rounds + 1):
             seconds = self._given.seconds if number else WARM_SECONDS
             for name, send in sends_of.items():

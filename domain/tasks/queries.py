@@ -13,7 +13,7 @@ from domain import clock
 from domain.fans.models import Fan
 from domain.inputs import said
 from domain.page import Page, PageArgs, Sort, paginate
-from domain.points.earning.granting import usage_of
+from domain.points.earning.counting import usage_of
 from domain.points.earning.models import PointRule
 from domain.points.earning.rules import day_of, keys_of
 from domain.tables import table_of

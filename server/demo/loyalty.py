@@ -16,10 +16,11 @@ from domain.levels.models import Level
 from domain.mall.gifts import GiftChange, NewGift, add_gift_stock, create_gift, update_gift
 from domain.mall.models import Gift, GiftState, Redemption
 from domain.mall.redeeming import Wish, redeem
-from domain.points.earning.granting import Earning, current_fans, grant
+from domain.points.earning.granting import Earning, grant
 from domain.points.earning.presets import Preset, install
 from domain.points.earning.rules import wanted
 from domain.points.earning.service import rules
+from domain.points.earning.whose import current_fans
 from domain.points.programme.queries import programme_of
 from domain.tables import table_of
 from server.demo.batching import batches

@@ -188,3 +188,21 @@ async def test_whoever_is_answered_finds_it_written(client: Client) -> None:
 
     await asyncio.gather(*(one(n) for n in range(12)))
     assert (await has(world, world.fans[FAN])).spendable == 24
+
+
+async def test_a_key_of_two_transactions_at_once_for_two_fans_earns_one_of_them(client: Client) -> None:
+    world, database = client.world, client.world.services.database
+    await rule(client, "post", "post", points=2)
+    scope = await scope_of(world, "SERVICE")
+    other = [asked(world, scope, f"k{n}", OTHER) for n in range(8)]
+    wanted = [[asked(world, scope, f"k{n}"), other[n]] for n in range(8)]
+
+    said = await asyncio.gather(
+        *(together.earn_each(database, [one]) for pair in wanted for one in pair),
+    )
+
+    outcomes = [[answer for (answer,) in said[n : n + 2]] for n in range(0, 16, 2)]
+    assert all(sorted(isinstance(one, IdempotencyConflict) for one in two) == [False, True] for two in outcomes)
+    assert sum([(await has(world, world.fans[name])).spendable for name in (FAN, OTHER)]) == 16
+    assert len(await granted(world)) == 8
+    await sound(world)

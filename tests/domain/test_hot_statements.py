@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Select, bindparam, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from domain import audit
 from domain.bulk import Bulk, insert_rows
 from domain.compiled import Among, Compiled
 from domain.database import Database
@@ -66,3 +67,23 @@ async def test_a_lost_connection_is_a_refusal_and_the_next_works(world: World, d
 
     async with database.writing(EVERYTHING) as session:
         assert await _some.rows(session, **given)
+
+
+async def test_a_session_that_begins_anew_speaks_in_its_new_transaction(world: World) -> None:
+    brand, ids = world.nodes["g1/b1"], sorted(world.fans.values())
+
+    def deed(name: str) -> list[audit.Deed]:
+        return [audit.Deed(world.nodes["g1"], None, name, "Test:1")]
+
+    async with world.services.database.writing(EVERYTHING) as session:
+        await audit.record(session, "staff:test", deed("gone"))
+        await session.rollback()
+        async with session.begin_nested():
+            assert await _some.rows(session, brand=brand, ids=ids)
+            await audit.record(session, "staff:test", deed("stays"))
+        await audit.record(session, "staff:test", deed("too"))
+
+    log = table_of(audit.AuditEntry)
+    async with world.services.database.reading(EVERYTHING) as session:
+        told = (await session.execute(select(log.c.action).where(log.c.principal == "staff:test"))).scalars().all()
+    assert sorted(told) == ["stays", "too"]

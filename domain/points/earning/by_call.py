@@ -1,23 +1,24 @@
 """What a service says a fan earned, by a rule it names: granted at once, once for each key of the caller."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard
 
-from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
-from domain.compiled import Among, Compiled
-from domain.errors import BadInput, DomainError, IdempotencyConflict, NotFound
+from domain.bulk import Bulk
+from domain.errors import BadInput, DomainError, IdempotencyConflict
 from domain.events.rules import CLOCK_SKEW
-from domain.points.earning.granting import Earning, Granted, current_fans, grant, grants
-from domain.points.earning.models import Beneficiary, PointRule
+from domain.idempotency import Once, answer_of, answered, by_key, known_among
+from domain.looks import look
+from domain.points.earning.granting import Before, Earning, Granted, grant_new, granted_among, look_before
+from domain.points.earning.models import Beneficiary, PointGrant, PointRule
 from domain.points.earning.names import ORDER_EVENTS
 from domain.points.earning.rules import in_force, wanted
-from domain.points.ledger.accounts import lock_of_fans
+from domain.points.ledger.replays import by_source
 from domain.points.programme.rules import Programme
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -30,79 +31,119 @@ class PointRuleNotInForce(DomainError):
 
 @dataclass(frozen=True)
 class Call:
-    """That a fan of the brand did what a rule is about, and the caller's own key of it."""
+    """That a fan of the brand did what a rule is about, and the request under the caller's own key that says so."""
 
     rule: PointRule
     fan_id: int
     at: datetime
-    key: str
+    once: Once
+
+    @property
+    def key(self) -> str:
+        return self.once.key
+
+
+class Earned(NamedTuple):
+    """What came of a call, now or before: its grant, whole where it was made now, and what the fan had after it."""
+
+    grant_id: int
+    balance: int
+    growth: int
+    made: PointGrant | None = None
+    replayed: bool = False
 
 
 async def earn_by_calls(
-    session: AsyncSession, principal: str, programme: Programme, calls: Sequence[Call]
-) -> list[int | DomainError]:
-    """Grant what the rules give, as far as caps go, and return for each call the id of its grant or what refuses it.
+    session: AsyncSession, programme: Programme, calls: Sequence[Call]
+) -> list[Earned | DomainError]:
+    """Grant what the rules give, as far as caps go, and return for each call what it earned or what refuses it.
 
-    The calls are one caller's, each with its own key. A key that was used before, however long ago, is answered with
-    the grant it made. A refusal is BadInput, NotFound, PointRuleNotInForce or, where that grant was another,
-    IdempotencyConflict. A constant number of statements.
+    The calls are one caller's, each with its own key, and their fans are the brand's and kept there. A key that was
+    used before, however long ago, is answered with the grant it made. A refusal is BadInput, PointRuleNotInForce or,
+    where the key was used for something else, IdempotencyConflict. A constant number of statements.
     """
-    refused = await _refused(session, principal, programme, calls)
-    there = await current_fans(session, programme.brand_id, {one.fan_id for one in calls if one.key not in refused})
-    gone = {one.key: NotFound("No such fan.", field=("input", "fanId")) for one in calls if one.fan_id not in there}
-    refused = gone | refused
-    wanted = [_who_they_are(one, there) for one in calls if one.key not in refused]
-    made = await _granted(session, principal, programme, wanted) if wanted else {}
-    return [refused[one.key] if one.key in refused else made[one.key] for one in calls]
+    refused = await _refused(session, programme, calls)
+    wanted = [one for one in calls if one.key not in refused]
+    earned = await _earned(session, programme, wanted) if wanted else {}
+    return [refused[one.key] if one.key in refused else earned[one.key] for one in calls]
 
 
-async def _refused(
-    session: AsyncSession, principal: str, programme: Programme, calls: Sequence[Call]
-) -> dict[str, DomainError]:
+async def _refused(session: AsyncSession, programme: Programme, calls: Sequence[Call]) -> dict[str, DomainError]:
     """Return what refuses calls, by key. One that earned before is not refused: its rule may have ended since."""
     refused = {one.key: refusal for one in calls if (refusal := _refusal(one)) is not None}
     if not refused:
         return {}
-    before = await _known(session, programme, principal, [one for one in calls if one.key in refused])
+    some = [one for one in calls if one.key in refused]
+    sources = {_source(one): one.key for one in some}
+    seen = await look(session, known_among(_onces(some)), granted_among(programme.brand_id, list(sources)))
+    known, granted = by_key(seen.rows[0]), by_source(seen.rows[1])
+    before = {*known, *(sources[source] for source in granted)}
     return {key: refusal for key, refusal in refused.items() if key not in before}
 
 
-async def _granted(
-    session: AsyncSession, principal: str, programme: Programme, calls: Sequence[Call]
-) -> dict[str, int | DomainError]:
-    """Return, by the calls' keys, the grant each made now or before. The fans are kept there."""
-    locked = await lock_of_fans(session, programme, {one.fan_id for one in calls})
-    before = await _known(session, programme, principal, calls)
-    fresh = [one for one in calls if one.key not in before]
-    earnings = [_earning(principal, one) for one in fresh]
-    given = await grant(session, programme, earnings, actor=principal, locked=locked, known=())
-    await audit.record(session, principal, [_deed(programme, one) for one in given])
-    now = {one.earning.source: one.id for one in given}
-    return {call.key: now[earning.source] for call, earning in zip(fresh, earnings, strict=True)} | {
-        one.key: _same(one, before[one.key]) for one in calls if one.key in before
-    }
+async def _earned(
+    session: AsyncSession, programme: Programme, calls: Sequence[Call]
+) -> dict[str, Earned | DomainError]:
+    """Return, by the calls' keys, what each earned now or before."""
+    earnings = [_earning(one) for one in calls]
+    before, rows = await look_before(session, programme, earnings, known_among(_onces(calls)))
+    known, actor = by_key(rows), calls[0].once.principal
+    fresh = [
+        earning
+        for one, earning in zip(calls, earnings, strict=True)
+        if one.key not in known and earning.source not in before.granted
+    ]
+    said: dict[str, Earned | DomainError] = {}
+
+    def beside(given: Sequence[Granted]) -> list[Bulk]:
+        made = {one.earning.source: one.row for one in given}
+        said.update({one.key: _said(one, before, known.get(one.key), made) for one in calls})
+        deeds = [_deed(programme, one) for one in given]
+        anew = [(one.once, _response(earned)) for one in calls if _is_new(earned := said[one.key])]
+        return [*audit.entries_of(actor, deeds), *([answered(anew)] if anew else [])]
+
+    await grant_new(session, programme, fresh, before, actor=actor, beside=beside)
+    return said
 
 
-def _who_they_are(call: Call, now: Mapping[int, int]) -> Call:
-    fan_id = now[call.fan_id]
-    return call if fan_id == call.fan_id else replace(call, fan_id=fan_id)
-
-
-def _same(call: Call, row: Any) -> int | DomainError:
+def _said(call: Call, before: Before, known: Any, made: Mapping[str, PointGrant]) -> Earned | DomainError:
+    if known is not None:
+        response = answer_of(call.once, known)
+        if isinstance(response, DomainError):
+            return response
+        return Earned(response["grant"], response["balance"], response["growth"], replayed=True)
+    source, holds = _source(call), before.accounts[call.fan_id].balances
+    row = made.get(source) or before.granted[source]
     if (row.rule_id, row.fan_id) != (call.rule.id, call.fan_id):
         return IdempotencyConflict(field=("input", "idempotencyKey"))
-    return int(row.id)
+    return Earned(row.id, holds.active, holds.growth, made.get(source))
 
 
-def _earning(principal: str, call: Call) -> Earning:
+def _is_new(earned: Earned | DomainError) -> TypeGuard[Earned]:
+    return isinstance(earned, Earned) and not earned.replayed
+
+
+def _response(earned: Earned) -> dict[str, int]:
+    return {"grant": earned.grant_id, "balance": earned.balance, "growth": earned.growth}
+
+
+def _onces(calls: Sequence[Call]) -> list[Once]:
+    return [one.once for one in calls]
+
+
+def _earning(call: Call) -> Earning:
     reference = f"PointRule:{call.rule.id}"
-    what = (call.rule, call.fan_id, source_of(principal, call.key), call.at, wanted(call.rule), reference)
+    what = (call.rule, call.fan_id, _source(call), call.at, wanted(call.rule), reference)
     return Earning(*what, request_key=call.key)
 
 
 def _deed(programme: Programme, given: Granted) -> audit.Deed:
     detail = {"rule": given.earning.rule.id, **given.verdict.granted._asdict()}
-    return audit.Deed(programme.group_id, programme.brand_id, "points:earn", f"Fan:{given.fan_id}", detail)
+    return audit.Deed(programme.group_id, programme.brand_id, "points:earn", f"Fan:{given.row.fan_id}", detail)
+
+
+def _source(call: Call) -> str:
+    return source_of(call.once.principal, call.key)
 
 
 def source_of(principal: str, key: str) -> str:
@@ -121,16 +162,3 @@ def _refusal(call: Call) -> DomainError | None:
     if call.at < EARLIEST:
         return BadInput(f"occurredAt lies before {EARLIEST:%Y}.", field=("input", "occurredAt"))
     return None if in_force(call.rule, call.at) else PointRuleNotInForce(field=("input", "code"))
-
-
-async def _known(session: AsyncSession, programme: Programme, principal: str, calls: Sequence[Call]) -> dict[str, Any]:
-    """Return, by the calls' keys, the grants they made."""
-    keys = {source_of(principal, one.key): one.key for one in calls}
-    found = await _select_by_source.rows(session, brand=programme.brand_id, sources=list(keys))
-    return {keys[row.source]: row for row in found}
-
-
-@Compiled
-def _select_by_source(among: Among) -> Select[Any]:
-    columns = (grants.c.source, grants.c.id, grants.c.rule_id, grants.c.fan_id)
-    return select(*columns).where(grants.c.brand_id == bindparam("brand"), among(grants.c.source, "sources"))

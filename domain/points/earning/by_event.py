@@ -11,10 +11,11 @@ from domain.bulk import among
 from domain.events.definitions import definitions_of
 from domain.events.models import FanEvent
 from domain.points.earning.arrivals import point_rules
-from domain.points.earning.granting import Earning, Granted, current_fans, grant
+from domain.points.earning.granting import Earning, Granted, grant
 from domain.points.earning.models import Beneficiary
 from domain.points.earning.names import REGISTER
 from domain.points.earning.rules import in_force, wanted
+from domain.points.earning.whose import current_fans
 from domain.points.programme.rules import Programme
 from domain.referrals.models import Referral
 from domain.tables import table_of

@@ -10,11 +10,12 @@ from domain.bulk import among
 from domain.errors import Conflict
 from domain.orders.models import SPENT, Order, OrderState
 from domain.points.earning.by_event import ACTOR, rules_about
-from domain.points.earning.granting import Earning, current_fans, grant, grants
+from domain.points.earning.granting import Earning, grant, grants
 from domain.points.earning.models import Basis
 from domain.points.earning.names import ORDER_PAID, ORDER_RECEIVED
 from domain.points.earning.rules import Amounts, in_force, kept, wanted
 from domain.points.earning.taking import Taking, take
+from domain.points.earning.whose import current_fans
 from domain.points.ledger.accounts import lock_of_fans
 from domain.points.programme.rules import Programme
 from domain.tables import table_of

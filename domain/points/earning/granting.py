@@ -1,28 +1,30 @@
 """Granting what fans earn: each source once, held to frequency and caps under the lock of the fan's account."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, NamedTuple
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
-from domain.bulk import Bulk, among, insert_all, put
+from domain.bulk import Bulk
 from domain.compiled import Among, Compiled
-from domain.fans.models import Fan
-from domain.persons.models import FanAlias
-from domain.points.earning.models import PointCounter, PointGrant
+from domain.looks import Asked, look
+from domain.points.earning.counting import counts, used, used_among
+from domain.points.earning.models import PointGrant
 from domain.points.earning.rules import UNUSED, Amounts, Key, Used, Verdict, available_at, day_of, judge, keys_of
+from domain.points.ledger import earning as ledger
 from domain.points.ledger.accounts import Account, lock_of_fans
+from domain.points.ledger.book import transfers
+from domain.points.ledger.replays import by_source, known_among
 from domain.points.ledger.rules import Earn
-from domain.points.ledger.service import earn
 from domain.points.programme.rules import Programme
 from domain.tables import table_of
 
-grants, counters = table_of(PointGrant), table_of(PointCounter)
-fans, aliases = table_of(Fan), table_of(FanAlias)
+grants = table_of(PointGrant)
 
 
 @dataclass(frozen=True)
@@ -45,101 +47,105 @@ class Earning:
 
 @dataclass(frozen=True)
 class Granted:
-    """What came of an earning: what the caps left of it, and from when it can be spent where that is not at once."""
+    """What came of an earning: what the caps left of it, the grant that says so, and the fan's account after it."""
 
-    id: int
     earning: Earning
-    fan_id: int
     verdict: Verdict
-    available_at: datetime | None
+    row: PointGrant
+    account: Account
+
+
+class Before(NamedTuple):
+    """What there was before earnings: accounts by the fans asked for, all locked, and what is known under sources."""
+
+    accounts: Mapping[int, Account]
+    granted: Mapping[str, Any]
+    counting: Mapping[str, "_Counted"]
+    used: Mapping[Key, Used]
+    ids: Sequence[int]
+    ledger: ledger.Before
 
 
 async def grant(
-    session: AsyncSession,
-    programme: Programme,
-    earnings: Iterable[Earning],
-    *,
-    actor: str,
-    locked: Mapping[int, Account] | None = None,
-    known: Collection[str] | None = None,
+    session: AsyncSession, programme: Programme, earnings: Iterable[Earning], *, actor: str
 ) -> list[Granted]:
     """Grant what was not granted yet and return it; of two that name one source the earlier counts.
 
     The fans are the brand's, as `current_fans` keeps them. A constant number of statements whatever the size. What caps
-    leave nothing of is kept too, so that it can be explained and is never looked at again. `locked` are the fans'
-    accounts, where the caller has them from `lock_of_fans`, and `known` the sources it has found granted since.
+    leave nothing of is kept too, so that it can be explained and is never looked at again.
     """
     wanted = {one.source: one for one in sorted(earnings, key=_order, reverse=True)}
     if not wanted:
         return []
-    if locked is None:
-        locked = await lock_of_fans(session, programme, {one.fan_id for one in wanted.values()})
-    if known is None:
-        known = await _known(session, programme, list(wanted))
-    fresh = sorted((one for source, one in wanted.items() if source not in known), key=_order)
-    if not fresh:
-        return []
-    counted = [_Counted.of(programme, one, locked[one.fan_id].fan_id) for one in fresh]
-    usage = await usage_of(session, {key for one in counted for key in one.keys})
-    judged = [(one, _judge(programme, one, usage)) for one in counted]
-    given = await _write(session, programme, judged)
-    await _count(session, programme, judged, usage)
-    posted = [_posted(one) for one in given if one.verdict.granted]
-    await earn(session, programme, posted, actor=actor, locked={one.fan_id: one for one in locked.values()})
-    return given
+    before, _ = await look_before(session, programme, list(wanted.values()))
+    fresh = [one for source, one in wanted.items() if source not in before.granted]
+    return await grant_new(session, programme, fresh, before, actor=actor)
 
 
-async def current_fans(session: AsyncSession, brand_id: int, fan_ids: Collection[int]) -> dict[int, int]:
-    """Return who the brand's fans of these ids are now, kept there until the transaction ends: a merge waits.
+async def look_before(
+    session: AsyncSession, programme: Programme, earnings: Sequence[Earning], also: Asked | None = None
+) -> tuple[Before, Sequence[Any]]:
+    """Lock the accounts of fans, look at what is known of what they may earn, and return what is `also` asked for.
 
-    Who was erased, or is of another brand, is left out. To be asked before accounts are locked, as a merge does.
+    Each earning has its own source.
     """
-    there = await _living(session, brand_id, fan_ids)
-    found = {fan_id: fan_id for fan_id in there}
-    missing = sorted(set(fan_ids) - there)
-    if missing:
-        gone = (aliases.c.brand_id == brand_id, among(session, aliases.c.old_id, missing))
-        leads = {row.old_id: row.fan_id for row in await session.execute(select(aliases).where(*gone))}
-        heirs = await _living(session, brand_id, set(leads.values())) if leads else set()
-        found |= {old: fan_id for old, fan_id in leads.items() if fan_id in heirs}
-    return found
+    accounts = await lock_of_fans(session, programme, {one.fan_id for one in earnings})
+    counting = {one.source: _Counted.of(programme, one, accounts[one.fan_id].fan_id) for one in earnings}
+    sources, place = list(counting), programme.brand_id
+    known = (granted_among(place, sources), known_among(place, sources))
+    uses = used_among({key for one in counting.values() for key in one.keys})
+    ids = {grants: len(sources), transfers: len(sources)}
+    seen = await look(session, *known, uses, *([] if also is None else [also]), ids=ids)
+    granted, posted, counted, *rest = seen.rows
+    there = ledger.Before(by_source(posted), seen.ids[transfers])
+    before = Before(accounts, by_source(granted), counting, used(counted), seen.ids[grants], there)
+    return before, rest[0] if rest else ()
 
 
-async def _living(session: AsyncSession, brand_id: int, fan_ids: Collection[int]) -> set[int]:
-    return set(await _select_living.scalars(session, brand=brand_id, fans=sorted(fan_ids)))
+async def grant_new(
+    session: AsyncSession,
+    programme: Programme,
+    earnings: Sequence[Earning],
+    before: Before,
+    *,
+    actor: str,
+    beside: Callable[[Sequence[Granted]], Sequence[Bulk]] = lambda _: (),
+) -> list[Granted]:
+    """Grant those of the earnings looked at that were not granted yet, and return it in the order it happened.
 
+    What comes of them, and what is to be written `beside` once it is known, is one statement.
+    """
+    counted = [before.counting[one.source] for one in sorted(earnings, key=_order)]
+    usage = {key: before.used.get(key, UNUSED) for one in counted for key in one.keys}
+    judged = [(one, _judge(programme, one, usage)) for one in counted]
+    now = clock.now()
+    rows = [_row(programme, now, id_, *one) for id_, one in zip(before.ids, judged, strict=False)]
+    made = list(zip(judged, rows, strict=True))
+    locked = {one.fan_id: one for one in before.accounts.values()}
+    given = [Granted(one.earning, verdict, _shown(row), locked[one.fan_id]) for (one, verdict), row in made]
+    touched = {key: usage[key] for one, verdict in judged if verdict.granted for key in one.keys}
 
-@Compiled
-def _select_living(among: Among) -> Select[Any]:
-    mine = (fans.c.brand_id == bindparam("brand"), among(fans.c.id, "fans"), fans.c.erased_at.is_(None))
-    return select(fans.c.id).where(*mine).order_by(fans.c.id).with_for_update(read=True, key_share=True)
+    def written() -> list[Bulk]:
+        return [*([_bulk(rows)] if rows else []), *counts(programme, touched), *beside(given)]
+
+    posted = [_posted(one, verdict, row) for (one, verdict), row in made if verdict.granted]
+    await ledger.earn(session, programme, posted, actor=actor, locked=locked, before=before.ledger, beside=written)
+    return given
 
 
 def _order(one: Earning) -> tuple[datetime, int, str]:
     return one.at, one.event_id or one.order_id or 0, one.source
 
 
-async def _known(session: AsyncSession, programme: Programme, sources: Sequence[str]) -> set[str]:
-    mine = (grants.c.brand_id == programme.brand_id, among(session, grants.c.source, sources))
-    return set((await session.execute(select(grants.c.source).where(*mine))).scalars())
-
-
-async def usage_of(session: AsyncSession, keys: Collection[Key]) -> dict[Key, Used]:
-    """Return what the counters say, in one statement; what was never counted is UNUSED."""
-    of = {
-        "fans": sorted({key.fan_id for key in keys}),
-        "rules": sorted({key.rule_id for key in keys}),
-        "starts": sorted({key.starts_on for key in keys}),
-    }
-    found = {Key(*row[:4]): Used(*row[4:]) for row in await _select_used.rows(session, **of)}
-    return {key: found.get(key, UNUSED) for key in keys}
-
-
 @Compiled
-def _select_used(among: Among) -> Select[Any]:
-    of = (("fan_id", "fans"), ("rule_id", "rules"), ("starts_on", "starts"))
-    columns = [counters.c[name] for name in (*Key._fields, *Used._fields)]
-    return select(*columns).where(*(among(counters.c[column], name) for column, name in of))
+def _select_granted(among: Among) -> Select[Any]:
+    columns = (grants.c.source, grants.c.id, grants.c.rule_id, grants.c.fan_id)
+    return select(*columns).where(grants.c.brand_id == bindparam("brand"), among(grants.c.source, "sources"))
+
+
+def granted_among(brand_id: int, sources: Sequence[str]) -> Asked:
+    """Ask what was granted under these sources of a brand, beside other things."""
+    return Asked(_select_granted, {"brand": brand_id, "sources": sources})
 
 
 class _Counted(NamedTuple):
@@ -165,72 +171,64 @@ def _judge(programme: Programme, one: _Counted, usage: dict[Key, Used]) -> Verdi
     return verdict
 
 
-async def _write(
-    session: AsyncSession, programme: Programme, judged: Sequence[tuple[_Counted, Verdict]]
-) -> list[Granted]:
-    rows, shared = [_row(programme, *one) for one in judged], {**_place(programme), "created_at": clock.now()}
-    ids = await insert_all(session, Bulk(grants, shared, _columns(rows)))
-    return [
-        Granted(id_, one.earning, one.fan_id, verdict, row["available_at"])
-        for id_, (one, verdict), row in zip(ids, judged, rows, strict=True)
-    ]
-
-
 def _place(programme: Programme) -> dict[str, int]:
     return {"group_id": programme.group_id, "brand_id": programme.brand_id}
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
+_SHARED = ("group_id", "brand_id", "taken_points", "taken_growth", "reversed_at", "created_at")
+_Row: Any = namedtuple("_Row", grants.c.keys())  # type: ignore[misc]
 
 
-def _row(programme: Programme, counted: _Counted, verdict: Verdict) -> dict[str, Any]:
+def _bulk(rows: Sequence[Mapping[str, Any]]) -> Bulk:
+    columns = {name: [row[name] for row in rows] for name in rows[0] if name not in _SHARED}
+    return Bulk(grants, {name: rows[0][name] for name in _SHARED}, columns)
+
+
+def _shown(row: Mapping[str, Any]) -> PointGrant:
+    """Return a grant as it will be read."""
+    return cast("PointGrant", _Row(**row))
+
+
+def _row(programme: Programme, now: datetime, id_: int, counted: _Counted, verdict: Verdict) -> dict[str, Any]:
     one = counted.earning
     cuts = [{"cap": cut.cap.value, "resetsAt": cut.resets_at and cut.resets_at.isoformat()} for cut in verdict.cuts]
     own = {name: getattr(one, name) for name in ("source", "event_id", "order_id", "referral_id", "units", "per_unit")}
-    return own | {
-        "fan_id": counted.fan_id,
-        "rule_id": one.rule.id,
-        "rule_version": one.rule.version,
-        "event": one.rule.event,
-        "occurred_at": one.at,
-        "day": counted.day,
-        "desired_points": verdict.desired.points,
-        "desired_growth": verdict.desired.growth,
-        "granted_points": verdict.granted.points,
-        "granted_growth": verdict.granted.growth,
-        "cuts": cuts or None,
-        "available_at": available_at(one.rule, one.at, programme.zone),
-        "taken_points": 0,
-        "taken_growth": 0,
-    }
+    return (
+        _place(programme)
+        | own
+        | {
+            "id": id_,
+            "fan_id": counted.fan_id,
+            "rule_id": one.rule.id,
+            "rule_version": one.rule.version,
+            "event": one.rule.event,
+            "occurred_at": one.at.astimezone(UTC),
+            "day": counted.day,
+            "desired_points": verdict.desired.points,
+            "desired_growth": verdict.desired.growth,
+            "granted_points": verdict.granted.points,
+            "granted_growth": verdict.granted.growth,
+            "cuts": cuts or None,
+            "available_at": available_at(one.rule, one.at, programme.zone),
+            "taken_points": 0,
+            "taken_growth": 0,
+            "reversed_at": None,
+            "created_at": now,
+        }
+    )
 
 
-async def _count(
-    session: AsyncSession,
-    programme: Programme,
-    judged: Sequence[tuple[_Counted, Verdict]],
-    usage: Mapping[Key, Used],
-) -> None:
-    """Write the counters of what was earned; the accounts are locked, so that nobody else counts meanwhile."""
-    touched = {key for one, verdict in judged if verdict.granted for key in one.keys}
-    if not touched:
-        return
-    rows = [{**key._asdict(), "period": key.period.value, **usage[key]._asdict()} for key in sorted(touched)]
-    await put(session, Bulk(counters, _place(programme), _columns(rows)))
-
-
-def _posted(given: Granted) -> Earn:
-    one, granted = given.earning, given.verdict.granted
+def _posted(one: _Counted, verdict: Verdict, row: Mapping[str, Any]) -> Earn:
+    earning, granted = one.earning, verdict.granted
     return Earn(
-        given.fan_id,
-        one.source,
+        one.fan_id,
+        earning.source,
         granted.points,
         granted.growth,
-        one.rule.name,
-        one.at,
-        given.available_at,
-        one.rule.id,
-        one.reference,
-        one.request_key,
+        earning.rule.name,
+        earning.at,
+        row["available_at"],
+        earning.rule.id,
+        earning.reference,
+        earning.request_key,
     )

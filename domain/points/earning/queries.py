@@ -13,6 +13,7 @@ from domain.compiled import Among, Compiled
 from domain.fans.models import Fan
 from domain.ids import BrandId
 from domain.inputs import said
+from domain.looks import Asked
 from domain.page import Page, PageArgs, Sort, Window, paginate, read, window
 from domain.points.earning.models import PointGrant, PointRule
 from domain.scope import Scope, TenantSet
@@ -41,8 +42,13 @@ async def rules_by_id(session: AsyncSession, scope: Scope, ids: Iterable[int]) -
 
 async def rules_by_code(session: AsyncSession, scope: Scope, brand_id: int, codes: Iterable[str]) -> list[PointRule]:
     """Return the brand's rules of these codes that the caller may see, oldest first."""
-    named = _select_rules(scope.nodes(READ))
-    return list(await named.rows(session, brand=brand_id, codes=sorted(codes)))
+    one = rules_among(scope, brand_id, codes)
+    return list(await one.select.rows(session, **one.values))
+
+
+def rules_among(scope: Scope, brand_id: int, codes: Iterable[str]) -> Asked:
+    """Ask for what `rules_by_code` returns, beside other things."""
+    return Asked(_select_rules(scope.nodes(READ)), {"brand": brand_id, "codes": sorted(codes)})
 
 
 @lru_cache(maxsize=200)

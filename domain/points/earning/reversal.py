@@ -10,10 +10,11 @@ from domain import audit, clock
 from domain.errors import BadInput, NotFound
 from domain.events.rules import is_name
 from domain.fans.models import Fan
-from domain.points.earning.granting import current_fans, grants
+from domain.points.earning.granting import grants
 from domain.points.earning.names import ORDER_EVENTS
 from domain.points.earning.rules import Amounts
 from domain.points.earning.taking import Taking, take
+from domain.points.earning.whose import current_fans
 from domain.points.ledger.accounts import lock_of_fans
 from domain.points.ledger.models import REASON_LENGTH
 from domain.points.programme.rules import Programme

@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
 from domain.database import Database
-from domain.errors import DomainError, NotFound
-from domain.fans.models import Fan
-from domain.fans.queries import fans_by_any_id
+from domain.errors import Conflict, DomainError, NotFound
+from domain.fans.holding import Held, hold_fans
 from domain.gather import Gathered
-from domain.idempotency import Answer, Once, run_each_once
+from domain.idempotency import Once
+from domain.looks import look
 from domain.points.earning import queries
-from domain.points.earning.by_call import Call, earn_by_calls
-from domain.points.earning.models import PointRule
-from domain.points.ledger.service import balances_by_fan
-from domain.points.programme.queries import programme_of
+from domain.points.earning.by_call import Call, Earned, earn_by_calls
+from domain.points.earning.models import PointGrant, PointRule
+from domain.points.programme.queries import by_brand, programmes_among
+from domain.points.programme.rules import Programme
 from domain.scope import Scope
 
 EARN, MUTATION = "points:earn", "earnPoints"
@@ -70,62 +71,70 @@ async def earn_each(database: Database, asked: Sequence[Asked], *, dry_run: bool
     answers: dict[str, Outcome] = {}
     left: Sequence[Asked] = asked
     while left:
-        async with database.writing(left[0].scope, dry_run=dry_run) as session:
-            some = await _earn_in_a_brand(session, left)
+        some = await _earn_some(database, left, dry_run=dry_run)
         answers |= some
         left = [one for one in left if one.key not in some]
     return [answers[one.key] for one in asked]
 
 
+async def _earn_some(database: Database, asked: Sequence[Asked], *, dry_run: bool) -> dict[str, Outcome]:
+    async def once() -> dict[str, Outcome]:
+        async with database.writing(asked[0].scope, dry_run=dry_run) as session:
+            return await _earn_in_a_brand(session, asked)
+
+    try:
+        return await once()
+    except Conflict as conflict:
+        if not isinstance(conflict.__cause__, IntegrityError):
+            raise
+        # somebody else's transaction had one of the keys for another fan: it is over, and the key is known now
+        return await once()
+
+
 async def _earn_in_a_brand(session: AsyncSession, asked: Sequence[Asked]) -> dict[str, Outcome]:
     """Answer, by their keys, the calls about fans of one brand, and refuse those about no fan of the caller's."""
     scope = asked[0].scope
-    fans = await fans_by_any_id(session, scope, {one.fan_id for one in asked}, EARN)
-    there = {one.key: fan for one in asked if (fan := fans.get(one.fan_id)) is not None and fan.erased_at is None}
+    fans = await hold_fans(session, scope, {one.fan_id for one in asked}, EARN)
+    there = {one.key: fans[one.fan_id] for one in asked if one.fan_id in fans}
     said: dict[str, Outcome] = {one.key: _no_such_fan() for one in asked if one.key not in there}
     if not there:
         return said
     brand_id = min(fan.brand_id for fan in there.values())
     mine = [one for one in asked if one.key in there and there[one.key].brand_id == brand_id]
-    rules = await queries.rules_by_code(session, scope, brand_id, {one.code for one in mine})
-    by_code = {rule.code: rule for rule in reversed(rules)}
+    by_codes = queries.rules_among(scope, brand_id, {one.code for one in mine})
+    rules, programmes = (await look(session, by_codes, programmes_among([brand_id]))).rows
+    by_code: dict[str, PointRule] = {rule.code: rule for rule in rules}
     said |= {one.key: _no_such_rule() for one in mine if one.code not in by_code}
     known = [one for one in mine if one.code in by_code]
-    return said | (await _earn(session, known, there, by_code) if known else {})
+    if not known:
+        return said
+    return said | await _earn(session, by_brand(programmes)[brand_id], known, there, by_code)
 
 
 async def _earn(
-    session: AsyncSession, asked: Sequence[Asked], fans: Mapping[str, Fan], rules: Mapping[str, PointRule]
+    session: AsyncSession,
+    programme: Programme,
+    asked: Sequence[Asked],
+    fans: Mapping[str, Held],
+    rules: Mapping[str, PointRule],
 ) -> dict[str, Outcome]:
-    scope, one = asked[0].scope, fans[asked[0].key]
-    by_key = {one.key: one for one in asked}
-    programme = await programme_of(session, one.brand_id)
-
-    async def effect(fresh: Sequence[Once]) -> Sequence[Answer | DomainError]:
-        calls = [_call(by_key[once.key], fans[once.key], rules) for once in fresh]
-        made = await earn_by_calls(session, scope.principal, programme, calls)
-        balances = await balances_by_fan(session, {call.fan_id for call in calls})
-        return [
-            given
-            if isinstance(given, DomainError)
-            else Answer({"grant": given, "balance": balances[of.fan_id].active, "growth": balances[of.fan_id].growth})
-            for given, of in zip(made, calls, strict=True)
-        ]
-
-    onces = [Once(scope.principal, one.group_id, MUTATION, of.key, of.request) for of in asked]
-    said = dict(zip(by_key, await run_each_once(session, onces, effect), strict=True))
-    made = {key: answer[0]["grant"] for key, answer in said.items() if not isinstance(answer, DomainError)}
-    grants = await queries.grants_by_id(session, scope, made.values(), EARN) if made else {}
-    return {
-        key: answer
-        if isinstance(answer, DomainError)
-        else answer[0] | {"grant": grants.get(made[key]), "replayed": answer[1]}
-        for key, answer in said.items()
-    }
+    calls = [_call(programme, one, fans[one.key], rules) for one in asked]
+    said = dict(zip((one.key for one in asked), await earn_by_calls(session, programme, calls), strict=True))
+    earned = {key: one for key, one in said.items() if isinstance(one, Earned)}
+    grants = {one.grant_id: one.made for one in earned.values() if one.made is not None}
+    before = {one.grant_id for one in earned.values()} - grants.keys()
+    grants |= await queries.grants_by_id(session, asked[0].scope, before, EARN) if before else {}
+    return {key: _answer(one, grants) if isinstance(one, Earned) else one for key, one in said.items()}
 
 
-def _call(asked: Asked, fan: Fan, rules: Mapping[str, PointRule]) -> Call:
-    return Call(rules[asked.code], fan.id, asked.at or clock.now(), asked.key)
+def _answer(earned: Earned, grants: Mapping[int, PointGrant]) -> Answered:
+    left = {"balance": earned.balance, "growth": earned.growth, "replayed": earned.replayed}
+    return {"grant": grants.get(earned.grant_id), **left}
+
+
+def _call(programme: Programme, asked: Asked, fan: Held, rules: Mapping[str, PointRule]) -> Call:
+    once = Once(asked.scope.principal, programme.group_id, MUTATION, asked.key, asked.request)
+    return Call(rules[asked.code], fan.id, asked.at or clock.now(), once)
 
 
 def _no_such_fan() -> NotFound:

@@ -114,12 +114,14 @@ class Book:
                 left -= taken
         assert left == 0, "the lots do not hold what the balance says"
 
-    async def write(self, session: AsyncSession, ids: Sequence[int] = ()) -> list[Posted]:
+    async def write(self, session: AsyncSession, ids: Sequence[int] = (), beside: Sequence[Bulk] = ()) -> list[Posted]:
         """Write everything, tell who watches growth, and return what was posted in the order it was made.
 
         `ids` are the transfers' next, of which there may be more than are needed, where the caller has taken any.
+        What is written `beside` goes with it, or alone where nothing is posted.
         """
         if not self.drafts:
+            await write_together(session, beside)
             return []
         taken = ids or await next_ids(session, transfers, len(self.drafts))
         for draft, id_ in zip(self.drafts, taken, strict=False):
@@ -127,7 +129,7 @@ class Book:
         made = [(draft, lot) for draft in self.drafts for lot in draft.lots]
         # the entries come before their transfers, which close them on SQLite
         rows = [_entries(self.drafts), _transfers(self.drafts, self.now), *([_lots(made)] if made else [])]
-        await write_together(session, _changes(self._changed()), rows)
+        await write_together(session, [*rows, *beside], _changes(self._changed()))
         await self._write_draws(session)
         await self._write_pendings(session)
         risen = [draft.account for draft in self.drafts if EntryKind.GROWTH in draft.changes]

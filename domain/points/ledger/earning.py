@@ -1,20 +1,29 @@
 """Earning: many fans at once, each once for each natural key, at once or when its day comes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.bulk import among
-from domain.points.ledger.accounts import Account, accounts, lock_of_fans
-from domain.points.ledger.book import Book, Draft, NewLot
+from domain.bulk import Bulk, write_together
+from domain.looks import look
+from domain.points.ledger.accounts import Account, lock_of_fans
+from domain.points.ledger.book import Book, Draft, NewLot, transfers
 from domain.points.ledger.models import EntryKind, TransferKind
-from domain.points.ledger.replays import known_and_ids, replayed
+from domain.points.ledger.replays import by_source, known_among, replayed
 from domain.points.ledger.rules import Earn, Posted, SourceConflict, Why, check_amount, check_texts
 from domain.points.programme.rules import Programme, expires_at
+
+Beside = Callable[[], Sequence[Bulk]]
+
+
+class Before(NamedTuple):
+    """What the ledger has under natural keys, and ids for as many new transfers as there are keys."""
+
+    posted: Mapping[str, Any]
+    ids: Sequence[int]
 
 
 async def earn(
@@ -24,31 +33,43 @@ async def earn(
     *,
     actor: str,
     locked: Mapping[int, Account] | None = None,
+    before: Before | None = None,
+    beside: Beside = tuple,
 ) -> list[Posted]:
     """Give fans points and growth, and say for each what was posted, in the order they were named.
 
     A source that was posted before is answered as it was then, `replayed`; with other amounts or for another fan it
     raises SourceConflict. What is earned settles a debt first. `locked` are the fans' accounts, where the caller has
-    them from `lock_of_fans`. Raises BadInput, NotFound and PointsLimit.
+    them from `lock_of_fans`, and `before` what `look_before` says. What is to be written `beside` is asked for when the
+    accounts hold what they will, and goes in the ledger's own statement. Raises BadInput, NotFound and PointsLimit.
     """
     for one in earns:
         check_amount(one.points, one.growth)
         check_texts(one.source, one.reason, one.reference)
     if not earns:
+        await write_together(session, beside())
         return []
     if locked is None:
         locked = await lock_of_fans(session, programme, [one.fan_id for one in earns])
-    before, ids = await known_and_ids(session, programme.brand_id, list({one.source: None for one in earns}))
-    await _check_replays(session, earns, locked, before)
+    if before is None:
+        before = await look_before(session, programme, list({one.source: None for one in earns}))
+    posted = before.posted
+    _check_replays(earns, locked, posted)
     book, drafts = Book(), dict[str, Draft]()
     for one in earns:
         if one.source in drafts:
             _check_same(one, drafts[one.source].account is locked[one.fan_id], drafts[one.source])
-        elif one.source not in before:
+        elif one.source not in posted:
             why = Why(one.reason, actor, one.reference, one.request_key, one.rule_id, one.at)
             drafts[one.source] = _post(book, programme, locked[one.fan_id], one, why)
-    made = {one.source: one for one in await book.write(session, ids)}
-    return _answers(earns, locked, before, made)
+    made = {one.source: one for one in await book.write(session, before.ids, beside())}
+    return _answers(earns, locked, posted, made)
+
+
+async def look_before(session: AsyncSession, programme: Programme, sources: Sequence[str]) -> Before:
+    """Look at what was posted, with the accounts locked."""
+    seen = await look(session, known_among(programme.brand_id, sources), ids={transfers: len(sources)})
+    return Before(by_source(seen.rows[0]), seen.ids[transfers])
 
 
 def _answers(
@@ -91,18 +112,12 @@ def add_lot(draft: Draft, programme: Programme, granted_at: datetime) -> None:
         draft.lots.append(NewLot(granted, granted_at, expires_at(programme, granted_at)))
 
 
-async def _check_replays(
-    session: AsyncSession, earns: Sequence[Earn], locked: Mapping[int, Account], before: Mapping[str, Any]
-) -> None:
+def _check_replays(earns: Sequence[Earn], locked: Mapping[int, Account], before: Mapping[str, Any]) -> None:
     """Raise SourceConflict where what was posted is not what is asked for now; a fan may be another's since a merge."""
-    if not before:
-        return
-    of = among(session, accounts.c.id, sorted({row.account_id for row in before.values()}))
-    owners = {row.id: row.fan_id for row in await session.execute(select(accounts.c.id, accounts.c.fan_id).where(of))}
     for one in earns:
         row = before.get(one.source)
         if row is not None:
-            _check_same(one, owners.get(row.account_id) == locked[one.fan_id].fan_id, row)
+            _check_same(one, row.fan_id == locked[one.fan_id].fan_id, row)
 
 
 def _check_same(one: Earn, same_fan: bool, row: Any) -> None:

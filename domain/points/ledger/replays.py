@@ -3,51 +3,44 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Integer, Select, and_, bindparam, func, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import NullType
 
-from domain.compiled import Among, Compiled, is_postgresql
-from domain.points.ledger.models import PointTransfer, TransferKind
+from domain.compiled import Among, Compiled
+from domain.looks import Asked
+from domain.points.ledger.models import PointAccount, PointTransfer, TransferKind
 from domain.points.ledger.rules import Posted
 from domain.tables import table_of
 
-transfers = table_of(PointTransfer)
+transfers, accounts = table_of(PointTransfer), table_of(PointAccount)
 
 
 async def known(session: AsyncSession, brand_id: int, sources: Sequence[str]) -> dict[str, Any]:
-    """Return the transfers that are posted under these natural keys of a brand.
+    """Return the transfers that are posted under these natural keys of a brand, with the fan whose each is now.
 
     Asked after the accounts are locked, it misses none that another posted on them.
     """
     if not sources:
         return {}
-    return {row.source: row for row in await _select_known.rows(session, brand=brand_id, sources=list(sources))}
+    one = known_among(brand_id, sources)
+    return by_source(await one.select.rows(session, **one.values))
 
 
-async def known_and_ids(
-    session: AsyncSession, brand_id: int, sources: Sequence[str]
-) -> tuple[dict[str, Any], Sequence[int]]:
-    """Return what `known` does, and on PostgreSQL ids for as many new transfers as there are sources: one trip less."""
-    if not is_postgresql(session):
-        return await known(session, brand_id, sources), ()
-    asked = {"brand": brand_id, "sources": list(sources), "count": len(sources)}
-    rows = await _select_known_and_ids.rows(session, **asked)
-    return {row.source: row for row in rows if row.source is not None}, sorted(rows[0].ids)
+def known_among(brand_id: int, sources: Sequence[str]) -> Asked:
+    """Ask for what `known` returns, beside other things."""
+    return Asked(_select_known, {"brand": brand_id, "sources": list(sources)})
 
 
-@Compiled
-def _select_known_and_ids(among: Among) -> Select[Any]:
-    numbers = func.generate_series(1, bindparam("count", type_=Integer()))
-    each = select(func.nextval(f"{transfers.name}_id_seq")).select_from(numbers).scalar_subquery()
-    taken = select(func.array(each, type_=NullType()).label("ids")).subquery("taken")
-    mine = and_(transfers.c.brand_id == bindparam("brand"), among(transfers.c.source, "sources"))
-    return select(taken.c.ids, transfers).select_from(taken.outerjoin(transfers, mine))
+def by_source(rows: Sequence[Any]) -> dict[str, Any]:
+    """Return transfers by their natural keys."""
+    return {row.source: row for row in rows}
 
 
 @Compiled
 def _select_known(among: Among) -> Select[Any]:
-    return select(transfers).where(transfers.c.brand_id == bindparam("brand"), among(transfers.c.source, "sources"))
+    mine = (transfers.c.brand_id == bindparam("brand"), among(transfers.c.source, "sources"))
+    owned = transfers.join(accounts, accounts.c.id == transfers.c.account_id)
+    return select(transfers, accounts.c.fan_id).select_from(owned).where(*mine)
 
 
 def replayed(row: Any, fan_id: int) -> Posted:

@@ -7,6 +7,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.compiled import Among, Compiled
+from domain.looks import Asked
 from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy, PointsProgramme
 from domain.points.programme.rules import DEFAULTS, Programme, Settings
 from domain.tables import table_of
@@ -22,7 +23,17 @@ async def programme_of(session: AsyncSession, brand_id: int) -> Programme:
 
 async def programmes_of(session: AsyncSession, brand_ids: Iterable[int]) -> dict[int, Programme]:
     """Return the programmes of the brands, in one statement."""
-    rows = await _select_programmes.rows(session, brands=sorted(set(brand_ids)))
+    one = programmes_among(brand_ids)
+    return by_brand(await one.select.rows(session, **one.values))
+
+
+def programmes_among(brand_ids: Iterable[int]) -> Asked:
+    """Ask for what `programmes_of` returns, beside other things."""
+    return Asked(_select_programmes, {"brands": sorted(set(brand_ids))})
+
+
+def by_brand(rows: Iterable[Any]) -> dict[int, Programme]:
+    """Return programmes by the ids of their brands."""
     return {row.id: Programme(row.id, row.group_id, row.time_zone, _settings(row), row.version or 0) for row in rows}
 
 
