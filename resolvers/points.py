@@ -136,11 +136,12 @@ class AdjustmentRefusal:
 
     adjustment_id: PointAdjustmentId = said("The adjustment.")
     note: str | None = said("Why not, 1 to 300 characters.", None)
+    dry_run: bool = said("Say what would happen and write nothing.", default=False)
 
 
 async def reject_point_adjustment(context: Context, input: AdjustmentRefusal) -> dict[str, Any]:
     """Refuse an adjustment that was proposed."""
-    async with context.transaction() as session:
+    async with context.transaction(dry_run=input.dry_run) as session:
         found, programme = await _decidable(session, context, input.adjustment_id)
         await adjusting.reject(session, programme, found.id, actor=context.viewer.principal, note=input.note)
         return {"adjustment": await _adjustment(session, context, found.id, APPROVE)}

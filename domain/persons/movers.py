@@ -7,6 +7,7 @@ from domain.fans.merge import FANS
 from domain.levels.merge import LEVELS, LEVELS_APART
 from domain.mall.merge import REDEMPTIONS
 from domain.orders.merge import ORDERS
+from domain.persons.answers import ANSWERS
 from domain.persons.moving import Mover
 from domain.points.earning.merge import GRANTS
 from domain.points.ledger.merge import POINTS
@@ -23,6 +24,7 @@ MOVERS: tuple[Mover, ...] = (
     # comes back when the events have
     ACTIVITY,
     *(ORDERS, TAGS, EVENTS, COUNTS, FOLLOWS, CHANGES, ATTRIBUTES, CONSENTS, CONSENT_RECORDS, SHARES, REFERRALS),
+    ANSWERS,
     GRANTS,
     # a level is taken over before the growth that decides it, and put back before it
     LEVELS,

@@ -8,7 +8,7 @@ from domain.points import upkeep
 from domain.points.ledger.rules import Earn
 from domain.points.ledger.service import earn
 from domain.points.programme.queries import programme_of
-from tests.cast import EVERYTHING, hire, snapshot
+from tests.cast import EVERYTHING, changed, hire, snapshot
 from tests.cast import give as grant
 from tests.world import Client
 
@@ -176,9 +176,12 @@ async def test_what_is_refused_is_not_done(client: Client) -> None:
     waiting = await adjust(client, ME, points=1)
     ref = {"adjustmentId": waiting["adjustment"]["id"], "note": "not agreed"}
 
+    before = await snapshot(client.world)
+    dry = (await client.data("HQ1", REJECT, i={**ref, "dryRun": True}))["rejectPointAdjustment"]["adjustment"]
+    assert changed(before, await snapshot(client.world)) == set()
     refused = (await client.data("HQ1", REJECT, i=ref))["rejectPointAdjustment"]["adjustment"]
 
-    assert (refused["state"], refused["note"]) == ("REJECTED", "not agreed")
+    assert (dry["state"], dry["note"]) == (refused["state"], refused["note"]) == ("REJECTED", "not agreed")
     assert await has(client, ME) == {}
 
 

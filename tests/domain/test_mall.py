@@ -82,6 +82,32 @@ async def test_an_unmerge_gives_each_their_orders_and_points_back(client: Client
         assert (await balances(world, who)).active == 60
 
 
+@pytest.mark.parametrize("later", list(Side))
+async def test_an_order_sent_again_after_a_merge_or_its_undoing_is_one(client: Client, later: Side) -> None:
+    world, gift = client.world, await offer(client, stock=50, perFanLimit=8)
+    for who in (ME, TWIN):
+        await give_points(world, who, 180)
+    mine, theirs = [await redeem(client, gift, who, idempotencyKey=f"{who}-a") for who in (ME, TWIN)]
+
+    merge_id = await merge(world, ME, TWIN)
+    # each device goes on with the token it has
+    again = [await redeem(client, gift, who, idempotencyKey=f"{who}-a") for who in (ME, TWIN)]
+    since = [await redeem(client, gift, who, idempotencyKey=f"{who}-b") for who in (ME, TWIN)]
+    async with world.services.database.writing(EVERYTHING) as session:
+        await unmerge(session, world.nodes["g1"], merge_id, later=later, principal="staff:1")
+    heir = ME if later is Side.SURVIVOR else TWIN
+    apart = [await redeem(client, gift, who, idempotencyKey=f"{who}-a") for who in (ME, TWIN)]
+    late = [await redeem(client, gift, who, idempotencyKey=f"{who}-b") for who in (ME, TWIN)]
+
+    assert [one["replayed"] for one in (mine, theirs, *again, *since)] == [False, False, True, True, False, False]
+    assert [one["redemption"]["redemptionId"] for one in (*again, *apart)] == [
+        one["redemption"]["redemptionId"] for one in (mine, theirs, mine, theirs)
+    ]
+    assert [one["replayed"] for one in (*apart, *late)] == [True] * 4
+    assert sorted((await owners(world)).values()) == sorted([world.fans[n] for n in (ME, TWIN, heir, heir)])
+    await stock_holds(world)
+
+
 async def test_orders_while_two_become_one_are_whole_or_not_there(client: Client) -> None:
     world, gift = client.world, await offer(client, stock=50, perFanLimit=8)
     for who in (ME, TWIN):
