@@ -10,6 +10,7 @@ from tests.cast import snapshot
 from tests.mall import (
     REDEEM,
     REDEEM_FOR_ME,
+    act,
     add_stock,
     balances,
     give_points,
@@ -53,6 +54,22 @@ async def test_a_redemption_holds_the_points_and_takes_the_pieces(client: Client
     held = await balances(client.world, ME)
     assert (held.active, held.held, held.spent) == (30, 120, 0)
     assert await stock_of(client.world, gift) == 8
+    await stock_holds(client.world)
+
+
+async def test_who_is_charged_for_three_pieces_is_given_three_or_none(client: Client) -> None:
+    gift = await offer(client, stock=4)
+    await give_points(client.world, ME, 600)
+
+    order = (await redeem(client, gift, ME, quantity=3))["redemption"]
+    short = await redeem(client, gift, ME, quantity=3)
+    done = (await act(client, "B1", "fulfilRedemption", redemptionId=order["redemptionId"]))["redemption"]
+
+    assert refused(short)[0] == "GIFT_OUT_OF_STOCK"
+    assert (done["state"], done["quantity"], done["points"]) == ("FULFILLED", 3, 180)
+    has = await balances(client.world, ME)
+    assert (has.active, has.held, has.spent) == (420, 0, 180)
+    assert await stock_of(client.world, gift) == 1
     await stock_holds(client.world)
 
 
