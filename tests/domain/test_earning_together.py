@@ -1,7 +1,7 @@
 """Calls that earn and come at the same time share a transaction; each is answered as if it had come alone."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -206,3 +206,22 @@ async def test_a_key_of_two_transactions_at_once_for_two_fans_earns_one_of_them(
     assert sum([(await has(world, world.fans[name])).spendable for name in (FAN, OTHER)]) == 16
     assert len(await granted(world)) == 8
     await sound(world)
+
+
+async def test_a_grant_is_answered_as_it_will_be_read(client: Client, batches: list[int]) -> None:
+    world, lane = client.world, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=3, growth=1, dailyPointsCap=4)
+    await rule(client, "late", "post", points=3, delayDays=2)
+    scope, east = await scope_of(world, "SERVICE"), timezone(timedelta(hours=8))
+    at = datetime(2026, 5, 1, 12, 0, 0, 123_456, tzinfo=east)
+    wanted = [asked(world, scope, f"{code}{n}", code=code, at=at) for code in ("post", "late") for n in range(2)]
+
+    answers = await all_at_once(lane, wanted)
+
+    made = sorted((one["grant"] for one in answers), key=lambda grant: grant.id)
+    assert [tuple(grant) for grant in made] == [tuple(row) for row in await granted(world)]
+    assert {type(value) for grant in made for value in grant} == {
+        type(value) for row in await granted(world) for value in row
+    }
+    assert {grant.occurred_at.utcoffset() for grant in made} == {timedelta(0)}
+    assert [bool(grant.cuts) for grant in made].count(True) == 1
