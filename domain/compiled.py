@@ -17,6 +17,7 @@ from sqlalchemy import BindParameter, Column, ColumnElement, Connection, Dialect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import SessionTransaction
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
@@ -226,15 +227,21 @@ async def _connection(session: AsyncSession, asked: Sequence[tuple[str, Any]], *
 
 async def _held(session: AsyncSession) -> Connection:
     """Return the connection of the session's transaction. To ask SQLAlchemy each time costs as much as a statement."""
-    under_way, held = session.sync_session.get_transaction(), session.info.get("held")
+    under_way, held = _under_way(session), session.info.get("held")
     connection: Connection | None
-    if held is not None and held[0] is under_way:
+    # of one that broke, SQLAlchemy says so
+    if held is not None and under_way is not None and held[0] is under_way and under_way.is_active:
         _, connection = held
     else:
         connection = (await session.connection()).sync_connection
-        session.info["held"] = (session.sync_session.get_transaction(), connection)
+        session.info["held"] = (_under_way(session), connection)
     assert connection is not None, "a session that runs has a connection"
     return connection
+
+
+def _under_way(session: AsyncSession) -> SessionTransaction | None:
+    own = session.sync_session
+    return own.get_nested_transaction() or own.get_transaction()
 
 
 @contextmanager

@@ -225,3 +225,16 @@ async def test_a_grant_is_answered_as_it_will_be_read(client: Client, batches: l
     }
     assert {grant.occurred_at.utcoffset() for grant in made} == {timedelta(0)}
     assert [bool(grant.cuts) for grant in made].count(True) == 1
+
+
+async def test_a_used_key_for_another_fan_is_refused_and_writes_nothing(client: Client) -> None:
+    world, lane = client.world, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=2)
+    scope = await scope_of(world, "SERVICE")
+    await lane.do(asked(world, scope, "k"))
+    before = await snapshot(world)
+
+    with pytest.raises(IdempotencyConflict):
+        await lane.do(asked(world, scope, "k", OTHER))
+
+    assert changed(before, await snapshot(world)) == set()

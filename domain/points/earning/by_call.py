@@ -13,12 +13,10 @@ from domain.bulk import Bulk
 from domain.errors import BadInput, DomainError, IdempotencyConflict
 from domain.events.rules import CLOCK_SKEW
 from domain.idempotency import Once, answer_of, answered, by_key, known_among
-from domain.looks import look
 from domain.points.earning.granting import Before, Earning, Granted, grant_new, granted_among, look_before
 from domain.points.earning.models import Beneficiary, PointGrant, PointRule
 from domain.points.earning.names import ORDER_EVENTS
 from domain.points.earning.rules import in_force, wanted
-from domain.points.ledger.replays import by_source
 from domain.points.programme.rules import Programme
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -31,12 +29,16 @@ class PointRuleNotInForce(DomainError):
 
 @dataclass(frozen=True)
 class Call:
-    """That a fan of the brand did what a rule is about, and the request under the caller's own key that says so."""
+    """That a fan of the brand did what a rule is about, and the request under the caller's own key that says so.
+
+    `known` is what was kept of the key, where it was used before.
+    """
 
     rule: PointRule
     fan_id: int
     at: datetime
     once: Once
+    known: Any = None
 
     @property
     def key(self) -> str:
@@ -62,22 +64,23 @@ async def earn_by_calls(
     used before, however long ago, is answered with the grant it made. A refusal is BadInput, PointRuleNotInForce or,
     where the key was used for something else, IdempotencyConflict. A constant number of statements.
     """
-    refused = await _refused(session, programme, calls)
-    wanted = [one for one in calls if one.key not in refused]
-    earned = await _earned(session, programme, wanted) if wanted else {}
-    return [refused[one.key] if one.key in refused else earned[one.key] for one in calls]
+    said = {one.key: _again(one, one.known) for one in calls if one.known is not None}
+    said |= await _refused(session, programme, [one for one in calls if one.key not in said])
+    wanted = [one for one in calls if one.key not in said]
+    said |= await _earned(session, programme, wanted) if wanted else {}
+    return [said[one.key] for one in calls]
 
 
-async def _refused(session: AsyncSession, programme: Programme, calls: Sequence[Call]) -> dict[str, DomainError]:
+async def _refused(
+    session: AsyncSession, programme: Programme, calls: Sequence[Call]
+) -> dict[str, Earned | DomainError]:
     """Return what refuses calls, by key. One that earned before is not refused: its rule may have ended since."""
     refused = {one.key: refusal for one in calls if (refusal := _refusal(one)) is not None}
     if not refused:
         return {}
-    some = [one for one in calls if one.key in refused]
-    sources = {_source(one): one.key for one in some}
-    seen = await look(session, known_among(_onces(some)), granted_among(programme.brand_id, list(sources)))
-    known, granted = by_key(seen.rows[0]), by_source(seen.rows[1])
-    before = {*known, *(sources[source] for source in granted)}
+    sources = {_source(one): one.key for one in calls if one.key in refused}
+    one = granted_among(programme.brand_id, list(sources))
+    before = {sources[row.source] for row in await one.select.rows(session, **one.values)}
     return {key: refusal for key, refusal in refused.items() if key not in before}
 
 
@@ -108,15 +111,20 @@ async def _earned(
 
 def _said(call: Call, before: Before, known: Any, made: Mapping[str, PointGrant]) -> Earned | DomainError:
     if known is not None:
-        response = answer_of(call.once, known)
-        if isinstance(response, DomainError):
-            return response
-        return Earned(response["grant"], response["balance"], response["growth"], replayed=True)
+        # by whoever held the account until now
+        return _again(call, known)
     source, holds = _source(call), before.accounts[call.fan_id].balances
     row = made.get(source) or before.granted[source]
     if (row.rule_id, row.fan_id) != (call.rule.id, call.fan_id):
         return IdempotencyConflict(field=("input", "idempotencyKey"))
     return Earned(row.id, holds.active, holds.growth, made.get(source))
+
+
+def _again(call: Call, known: Any) -> Earned | DomainError:
+    response = answer_of(call.once, known)
+    if isinstance(response, DomainError):
+        return response
+    return Earned(response["grant"], response["balance"], response["growth"], replayed=True)
 
 
 def _is_new(earned: Earned | DomainError) -> TypeGuard[Earned]:

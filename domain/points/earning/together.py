@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import clock
 from domain.database import Database
 from domain.errors import Conflict, DomainError, NotFound
-from domain.fans.holding import Held, hold_fans
+from domain.fans.holding import hold_fans
 from domain.gather import Gathered
-from domain.idempotency import Once
+from domain.idempotency import Once, by_key, known_among
 from domain.looks import look
 from domain.points.earning import queries
 from domain.points.earning.by_call import Call, Earned, earn_by_calls
@@ -101,40 +101,33 @@ async def _earn_in_a_brand(session: AsyncSession, asked: Sequence[Asked]) -> dic
         return said
     brand_id = min(fan.brand_id for fan in there.values())
     mine = [one for one in asked if one.key in there and there[one.key].brand_id == brand_id]
+    onces = {one.key: Once(scope.principal, there[one.key].group_id, MUTATION, one.key, one.request) for one in mine}
     by_codes = queries.rules_among(scope, brand_id, {one.code for one in mine})
-    rules, programmes = (await look(session, by_codes, programmes_among([brand_id]))).rows
+    seen = await look(session, by_codes, programmes_among([brand_id]), known_among(list(onces.values())))
+    rules, programmes, known = seen.rows
     by_code: dict[str, PointRule] = {rule.code: rule for rule in rules}
     said |= {one.key: _no_such_rule() for one in mine if one.code not in by_code}
-    known = [one for one in mine if one.code in by_code]
-    if not known:
-        return said
-    return said | await _earn(session, by_brand(programmes)[brand_id], known, there, by_code)
+    now, answers = clock.now(), by_key(known)
+    calls = [
+        Call(by_code[one.code], there[one.key].id, one.at or now, onces[one.key], answers.get(one.key))
+        for one in mine
+        if one.code in by_code
+    ]
+    return said | (await _earn(session, scope, by_brand(programmes)[brand_id], calls) if calls else {})
 
 
-async def _earn(
-    session: AsyncSession,
-    programme: Programme,
-    asked: Sequence[Asked],
-    fans: Mapping[str, Held],
-    rules: Mapping[str, PointRule],
-) -> dict[str, Outcome]:
-    calls = [_call(programme, one, fans[one.key], rules) for one in asked]
-    said = dict(zip((one.key for one in asked), await earn_by_calls(session, programme, calls), strict=True))
+async def _earn(session: AsyncSession, scope: Scope, programme: Programme, calls: Sequence[Call]) -> dict[str, Outcome]:
+    said = dict(zip((one.key for one in calls), await earn_by_calls(session, programme, calls), strict=True))
     earned = {key: one for key, one in said.items() if isinstance(one, Earned)}
     grants = {one.grant_id: one.made for one in earned.values() if one.made is not None}
     before = {one.grant_id for one in earned.values()} - grants.keys()
-    grants |= await queries.grants_by_id(session, asked[0].scope, before, EARN) if before else {}
+    grants |= await queries.grants_by_id(session, scope, before, EARN) if before else {}
     return {key: _answer(one, grants) if isinstance(one, Earned) else one for key, one in said.items()}
 
 
 def _answer(earned: Earned, grants: Mapping[int, PointGrant]) -> Answered:
     left = {"balance": earned.balance, "growth": earned.growth, "replayed": earned.replayed}
     return {"grant": grants.get(earned.grant_id), **left}
-
-
-def _call(programme: Programme, asked: Asked, fan: Held, rules: Mapping[str, PointRule]) -> Call:
-    once = Once(asked.scope.principal, programme.group_id, MUTATION, asked.key, asked.request)
-    return Call(rules[asked.code], fan.id, asked.at or clock.now(), once)
 
 
 def _no_such_fan() -> NotFound:
