@@ -117,13 +117,13 @@ async def _claim(session: AsyncSession, wanted: Sequence[Once]) -> set[str]:
 async def _known(session: AsyncSession, wanted: Sequence[Once]) -> dict[str, Any]:
     if not wanted:
         return {}
-    one = known_among(wanted)
+    one = known_among(wanted[0].principal, wanted[0].mutation, [once.key for once in wanted])
     return by_key(await one.select.rows(session, **one.values))
 
 
-def known_among(wanted: Sequence[Once]) -> Asked:
-    """Ask what is known of requests of one caller and mutation, beside other things."""
-    return Asked(_select_known, {**_whose(wanted[0]), "keys": [once.key for once in wanted]})
+def known_among(principal: str, mutation: str, wanted: Sequence[str]) -> Asked:
+    """Ask what is known of keys of one caller and mutation, beside other things."""
+    return Asked(_select_known, {"principal": principal, "mutation": mutation, "keys": list(wanted)})
 
 
 @Compiled

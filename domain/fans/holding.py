@@ -1,15 +1,15 @@
-"""Fans of a caller, kept there until the transaction ends: a merge waits."""
+"""Fans of a caller, found and then kept there until the transaction ends: a merge waits."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.bulk import among
 from domain.compiled import Among, Compiled
 from domain.fans.models import Fan
+from domain.looks import Asked, look
 from domain.persons.models import FanAlias
 from domain.scope import Scope, TenantSet
 from domain.tables import table_of
@@ -17,47 +17,59 @@ from domain.tables import table_of
 fans, aliases = table_of(Fan), table_of(FanAlias)
 
 
-class Held(NamedTuple):
-    """A fan who is there, and where."""
+class There(NamedTuple):
+    """A fan, and of which brand."""
 
     id: int
-    group_id: int
     brand_id: int
 
 
-async def hold_fans(session: AsyncSession, scope: Scope, ids: Collection[int], permission: str) -> dict[int, Held]:
-    """Return, by the ids asked for, those for whom the caller has the permission; a merged one's id leads on.
+async def find_fans(session: AsyncSession, scope: Scope, ids: Collection[int], permission: str) -> dict[int, There]:
+    """Return, by the ids asked for, the fans for whom the caller has the permission; a merged one's id leads on.
 
-    Who was erased is left out. To be asked before accounts are locked, as a merge does.
+    Nothing is locked, so that what is held then is held in one order. Whether the caller has the permission for whom an
+    id leads to is seen when they are held, and who was merged away since leads on once more.
     """
-    nodes = scope.nodes(permission)
-    found = {one.id: one for one in await _hold(session, nodes, sorted(set(ids)))}
-    former = sorted(set(ids) - found.keys())
-    if former:
-        leads = select(aliases.c.old_id, aliases.c.fan_id).where(among(session, aliases.c.old_id, former))
-        into = {row.old_id: row.fan_id for row in await session.execute(leads)}
-        now = {one.id: one for one in await _hold(session, nodes, sorted(set(into.values())))} if into else {}
-        found |= {old: now[fan_id] for old, fan_id in into.items() if fan_id in now}
-    return found
+    wanted = sorted(set(ids))
+    there = Asked(_select_there(scope.nodes(permission)), {"ids": wanted})
+    known, leads = (await look(session, there, Asked(_select_leads, {"ids": wanted}))).rows
+    found = {row.old_id: There(row.fan_id, row.brand_id) for row in leads}
+    return found | {row.id: There(row.id, row.brand_id) for row in known}
 
 
-async def _hold(session: AsyncSession, nodes: TenantSet, ids: list[int]) -> list[Held]:
-    if nodes.fans:
-        # a statement of a fan's own would be compiled for them alone
-        rows = (await session.execute(_held(nodes).where(among(session, fans.c.id, ids)))).all()
-    else:
-        rows = list(await _select_held(nodes).rows(session, ids=ids))
-    return [Held(*row) for row in rows]
+def held_among(scope: Scope, ids: Collection[int], permission: str) -> Asked:
+    """Ask for the ids of those who are there and for whom the caller has the permission, and hold them.
+
+    To be asked before accounts are locked, as a merge does.
+    """
+    return Asked(_select_held(scope.nodes(permission)), {"ids": sorted(set(ids))})
+
+
+async def hold_heirs(session: AsyncSession, scope: Scope, ids: Sequence[int], permission: str) -> dict[int, int]:
+    """Return who those are now who were merged away since they were found, and hold them."""
+    leads = await _select_leads.rows(session, ids=sorted(set(ids)))
+    one = held_among(scope, {row.fan_id for row in leads}, permission)
+    held = set(await one.select.scalars(session, **one.values))
+    return {row.old_id: row.fan_id for row in leads if row.fan_id in held}
+
+
+@Compiled
+def _select_leads(among: Among) -> Select[Any]:
+    return select(aliases.c.old_id, aliases.c.fan_id, aliases.c.brand_id).where(among(aliases.c.old_id, "ids"))
+
+
+@lru_cache(maxsize=200)
+def _select_there(nodes: TenantSet) -> Compiled:
+    return Compiled(lambda among: _there(nodes, among, fans.c.id, fans.c.brand_id))
 
 
 @lru_cache(maxsize=200)
 def _select_held(nodes: TenantSet) -> Compiled:
     def build(among: Among) -> Select[Any]:
-        return _held(nodes).where(among(fans.c.id, "ids"))
+        return _there(nodes, among, fans.c.id).order_by(fans.c.id).with_for_update(read=True, key_share=True, of=fans)
 
     return Compiled(build)
 
 
-def _held(nodes: TenantSet) -> Select[Any]:
-    there = select(fans.c.id, fans.c.group_id, fans.c.brand_id).where(nodes.where(fans), fans.c.erased_at.is_(None))
-    return there.order_by(fans.c.id).with_for_update(read=True, key_share=True, of=fans)
+def _there(nodes: TenantSet, among: Among, *columns: Any) -> Select[Any]:
+    return select(*columns).where(among(fans.c.id, "ids"), nodes.where(fans), fans.c.erased_at.is_(None))

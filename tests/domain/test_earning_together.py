@@ -9,9 +9,11 @@ from sqlalchemy import select, update
 
 from domain.audit import AuditEntry
 from domain.errors import DomainError, IdempotencyConflict, NotFound
+from domain.fans.models import Fan
 from domain.gather import Gathered
 from domain.points.earning import together
 from domain.points.earning.by_call import PointRuleNotInForce
+from domain.points.earning.models import PointRule
 from domain.points.earning.together import Answered, Asked, gathered
 from domain.points.ledger.accounts import accounts
 from domain.points.ledger.models import MAX_POINTS
@@ -19,6 +21,7 @@ from domain.points.ledger.rules import PointsLimit
 from domain.scope import Scope
 from domain.tables import table_of
 from tests.cast import EVERYTHING, changed, scope_of, snapshot
+from tests.domain.test_mall import merge
 from tests.earning import counted, granted, has, rule, sound
 from tests.statements import statements_of
 from tests.world import Client, World
@@ -238,3 +241,90 @@ async def test_a_used_key_for_another_fan_is_refused_and_writes_nothing(client: 
         await lane.do(asked(world, scope, "k", OTHER))
 
     assert changed(before, await snapshot(world)) == set()
+
+
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect how many calls each try of a transaction was for."""
+    sizes: list[int] = []
+    earn = together._earn_in_a_brand
+
+    async def noted(session: Any, some: Any) -> Any:
+        sizes.append(len(some))
+        return await earn(session, some)
+
+    monkeypatch.setattr(together, "_earn_in_a_brand", noted)
+    return sizes
+
+
+@pytest.mark.parametrize("has_account", [True, False])
+async def test_a_key_of_many_transactions_at_once_for_one_fan_waits_and_is_answered(
+    client: Client, tries: list[int], has_account: bool
+) -> None:
+    world, database = client.world, client.world.services.database
+    await rule(client, "post", "post", points=2)
+    scope = await scope_of(world, "SERVICE")
+    if has_account:
+        await together.earn_each(database, [asked(world, scope, "before")])
+        tries.clear()
+
+    said: list[Any] = await asyncio.gather(
+        *(together.earn_each(database, [asked(world, scope, "k")]) for _ in range(6)),
+    )
+
+    assert sorted(one["replayed"] for (one,) in said) == [False, *[True] * 5]
+    assert len({one["grant"].id for (one,) in said}) == 1
+    # nobody ran into the key: whoever came later saw it under the lock of the account
+    assert tries == [1] * 6
+    assert (await has(world, world.fans[FAN])).spendable == 2 + 2 * has_account
+    await sound(world)
+
+
+async def test_a_repeat_is_answered_whose_rule_ends_while_the_first_is_under_way(client: Client) -> None:
+    world, database = client.world, client.world.services.database
+    if database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    await rule(client, "post", "post", points=2)
+    scope, rules = await scope_of(world, "SERVICE"), table_of(PointRule)
+    await together.earn_each(database, [asked(world, scope, "before")])
+
+    async with database.writing(scope) as session:
+        first = (await together._earn_in_a_brand(session, [asked(world, scope, "k")]))["k"]
+        async with database.writing(EVERYTHING) as other:
+            await other.execute(update(rules).values(enabled=False))
+        again = asyncio.create_task(together.earn_each(database, [asked(world, scope, "k")]))
+        new = asyncio.create_task(together.earn_each(database, [asked(world, scope, "new", OTHER)]))
+        await asyncio.sleep(0.3)
+        assert not again.done()
+
+    (refused,) = await new
+    repeat: Any = (await again)[0]
+    assert not isinstance(first, DomainError)
+    assert (repeat["replayed"], repeat["grant"].id) == (True, first["grant"].id)
+    assert isinstance(refused, PointRuleNotInForce)
+    assert (await has(world, world.fans[FAN])).spendable == 4
+
+
+async def test_who_is_merged_meanwhile_and_fans_of_other_brands_hold_up_nobody(client: Client) -> None:
+    world, database = client.world, client.world.services.database
+    if database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    await rule(client, "post", "post", points=2)
+    await rule(client, "post", "post", brand="g1/b2", points=5)
+    scope, fans = await scope_of(world, "HQ1"), table_of(Fan)
+    low, old, high = sorted((n for n in world.fans if n.startswith("g1/b1/")), key=lambda name: world.fans[name])[:3]
+    of_b2 = next(name for name in world.fans if name.startswith("g1/b2/"))
+    await merge(world, low, old)
+
+    async with database.writing(EVERYTHING) as session:
+        # as a merge of the two would hold them, and one of the other brand
+        await session.execute(select(fans.c.id).where(fans.c.id == world.fans[low]).with_for_update())
+        await session.execute(select(fans.c.id).where(fans.c.id == world.fans[of_b2]).with_for_update())
+        both = [asked(world, scope, "a", old), asked(world, scope, "b", high)]
+        waiting = asyncio.create_task(together.earn_each(database, [*both, asked(world, scope, "c", of_b2)]))
+        mine = await together.earn_each(database, [asked(world, scope, "d", high)])
+        await asyncio.sleep(0.3)
+        await session.execute(select(fans.c.id).where(fans.c.id == world.fans[high]).with_for_update(nowait=True))
+
+    assert [isinstance(one, DomainError) for one in (*mine, *await waiting)] == [False] * 4
+    assert [(await has(world, world.fans[name])).spendable for name in (low, high, of_b2)] == [2, 4, 5]

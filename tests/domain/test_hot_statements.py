@@ -1,8 +1,10 @@
 """Statements built once answer, refuse and break as those of a session do."""
 
+from contextlib import suppress
+
 import pytest
 from sqlalchemy import Select, bindparam, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, PendingRollbackError, StatementError
 
 from domain import audit
 from domain.bulk import Bulk, insert_rows
@@ -72,18 +74,49 @@ async def test_a_lost_connection_is_a_refusal_and_the_next_works(world: World, d
 async def test_a_session_that_begins_anew_speaks_in_its_new_transaction(world: World) -> None:
     brand, ids = world.nodes["g1/b1"], sorted(world.fans.values())
 
-    def deed(name: str) -> list[audit.Deed]:
-        return [audit.Deed(world.nodes["g1"], None, name, "Test:1")]
-
     async with world.services.database.writing(EVERYTHING) as session:
-        await audit.record(session, "staff:test", deed("gone"))
+        await audit.record(session, "staff:test", deed(world, "gone"))
         await session.rollback()
         async with session.begin_nested():
             assert await _some.rows(session, brand=brand, ids=ids)
-            await audit.record(session, "staff:test", deed("stays"))
-        await audit.record(session, "staff:test", deed("too"))
+            await audit.record(session, "staff:test", deed(world, "stays"))
+        await audit.record(session, "staff:test", deed(world, "too"))
 
+    assert await told(world) == ["stays", "too"]
+
+
+async def test_what_a_savepoint_takes_back_is_gone(world: World) -> None:
+    async with world.services.database.writing(EVERYTHING) as session:
+        await audit.record(session, "staff:test", deed(world, "before"))
+        with suppress(RuntimeError):
+            async with session.begin_nested():
+                await audit.record(session, "staff:test", deed(world, "taken back"))
+                raise RuntimeError
+        await audit.record(session, "staff:test", deed(world, "after"))
+
+    assert await told(world) == ["after", "before"]
+
+
+async def test_after_a_broken_flush_nothing_hot_is_written(world: World) -> None:
+    async def write() -> None:
+        async with world.services.database.writing(EVERYTHING) as session:
+            await audit.record(session, "staff:test", deed(world, "before"))
+            session.add(audit.AuditEntry(id=1, group_id=-1, principal="staff:test", action="broken", subject="Test:1"))
+            with suppress(IntegrityError):
+                await session.flush()
+            await audit.record(session, "staff:test", deed(world, "after"))
+
+    with pytest.raises(PendingRollbackError):
+        await write()
+    assert await told(world) == []
+
+
+def deed(world: World, name: str) -> list[audit.Deed]:
+    return [audit.Deed(world.nodes["g1"], None, name, "Test:1")]
+
+
+async def told(world: World) -> list[str]:
     log = table_of(audit.AuditEntry)
     async with world.services.database.reading(EVERYTHING) as session:
-        told = (await session.execute(select(log.c.action).where(log.c.principal == "staff:test"))).scalars().all()
-    assert sorted(told) == ["stays", "too"]
+        mine = select(log.c.action).where(log.c.principal == "staff:test")
+        return sorted((await session.execute(mine)).scalars())

@@ -54,7 +54,9 @@ async def test_bytes_json_and_moments_come_as_they_went(world: World) -> None:
         return select(keys.c.created_at).where(keys.c.key == bindparam("key"))
 
     async with world.services.database.reading(EVERYTHING) as session:
-        known, at = (await look(session, known_among([once]), Asked(moments, {"key": "k"}))).rows
+        known, at = (
+            await look(session, known_among("staff:1", "earnPoints", ["k"]), Asked(moments, {"key": "k"}))
+        ).rows
 
     assert (by_key(known)["k"].request_hash, by_key(known)["k"].response) == (once.digest, response)
     assert [row.created_at for row in at] == [MOMENT]

@@ -13,7 +13,7 @@ from domain.bulk import Bulk
 from domain.errors import BadInput, DomainError, IdempotencyConflict
 from domain.events.rules import CLOCK_SKEW
 from domain.idempotency import Once, answer_of, answered, by_key, known_among
-from domain.points.earning.granting import Before, Earning, Granted, grant_new, granted_among, look_before
+from domain.points.earning.granting import Before, Earning, Granted, grant_new, look_before
 from domain.points.earning.models import Beneficiary, PointGrant, PointRule
 from domain.points.earning.names import ORDER_EVENTS
 from domain.points.earning.rules import in_force, wanted
@@ -65,58 +65,60 @@ async def earn_by_calls(
     where the key was used for something else, IdempotencyConflict. A constant number of statements.
     """
     said = {one.key: _again(one, one.known) for one in calls if one.known is not None}
-    said |= await _refused(session, programme, [one for one in calls if one.key not in said])
-    wanted = [one for one in calls if one.key not in said]
-    said |= await _earned(session, programme, wanted) if wanted else {}
+    left = [one for one in calls if one.key not in said]
+    said |= await _earned(session, programme, left) if left else {}
     return [said[one.key] for one in calls]
-
-
-async def _refused(
-    session: AsyncSession, programme: Programme, calls: Sequence[Call]
-) -> dict[str, Earned | DomainError]:
-    """Return what refuses calls, by key. One that earned before is not refused: its rule may have ended since."""
-    refused = {one.key: refusal for one in calls if (refusal := _refusal(one)) is not None}
-    if not refused:
-        return {}
-    sources = {_source(one): one.key for one in calls if one.key in refused}
-    one = granted_among(programme.brand_id, list(sources))
-    before = {sources[row.source] for row in await one.select.rows(session, **one.values)}
-    return {key: refusal for key, refusal in refused.items() if key not in before}
 
 
 async def _earned(
     session: AsyncSession, programme: Programme, calls: Sequence[Call]
 ) -> dict[str, Earned | DomainError]:
-    """Return, by the calls' keys, what each earned now or before."""
-    earnings = [_earning(one) for one in calls]
-    before, rows = await look_before(session, programme, earnings, known_among(_onces(calls)))
-    known, actor = by_key(rows), calls[0].once.principal
-    fresh = [
-        earning
-        for one, earning in zip(calls, earnings, strict=True)
-        if one.key not in known and earning.source not in before.granted
-    ]
+    """Return, by the calls' keys, what each earned now or before, or what refuses it.
+
+    One that earned before is not refused: its rule may have ended since. Whether it did is seen under the lock of the
+    account, where somebody may be about to say so.
+    """
+    refused = {one.key: refusal for one in calls if (refusal := _refusal(one)) is not None}
+    earnings = {one.key: _earning(one) for one in calls}
+    sure, doubtful = _parted(earnings, refused)
+    actor = calls[0].once.principal
+    keys = known_among(actor, calls[0].once.mutation, list(earnings))
+    before, (rows,) = await look_before(session, programme, sure, keys, doubtful=doubtful)
+    known = by_key(rows)
+    fresh = [one for one in sure if one.request_key not in known and one.source not in before.granted]
     said: dict[str, Earned | DomainError] = {}
 
     def beside(given: Sequence[Granted]) -> list[Bulk]:
         made = {one.earning.source: one.row for one in given}
-        said.update({one.key: _said(one, before, known.get(one.key), made) for one in calls})
+        said.update({one.key: _said(one, before, known.get(one.key), made, refused.get(one.key)) for one in calls})
         deeds = [_deed(programme, one) for one in given]
         anew = [(one.once, _response(earned)) for one in calls if _is_new(earned := said[one.key])]
+        # the keys last: PostgreSQL begins with what is written last, and so in the order of the keys
         return [*audit.entries_of(actor, deeds), *([answered(anew)] if anew else [])]
 
     await grant_new(session, programme, fresh, before, actor=actor, beside=beside)
     return said
 
 
-def _said(call: Call, before: Before, known: Any, made: Mapping[str, PointGrant]) -> Earned | DomainError:
+def _parted(earnings: Mapping[str, Earning], refused: Mapping[str, DomainError]) -> tuple[list[Earning], list[Earning]]:
+    sure = [one for key, one in earnings.items() if key not in refused]
+    return sure, [one for key, one in earnings.items() if key in refused]
+
+
+def _said(
+    call: Call, before: Before, known: Any, made: Mapping[str, PointGrant], refusal: DomainError | None
+) -> Earned | DomainError:
     if known is not None:
         # by whoever held the account until now
         return _again(call, known)
-    source, holds = _source(call), before.accounts[call.fan_id].balances
-    row = made.get(source) or before.granted[source]
+    source = _source(call)
+    row = made.get(source) or before.granted.get(source)
+    if row is None:
+        assert refusal is not None, "what is not refused is granted, now or before"
+        return refusal
     if (row.rule_id, row.fan_id) != (call.rule.id, call.fan_id):
         return IdempotencyConflict(field=("input", "idempotencyKey"))
+    holds = before.accounts[call.fan_id].balances
     return Earned(row.id, holds.active, holds.growth, made.get(source))
 
 
@@ -133,10 +135,6 @@ def _is_new(earned: Earned | DomainError) -> TypeGuard[Earned]:
 
 def _response(earned: Earned) -> dict[str, int]:
     return {"grant": earned.grant_id, "balance": earned.balance, "growth": earned.growth}
-
-
-def _onces(calls: Sequence[Call]) -> list[Once]:
-    return [one.once for one in calls]
 
 
 def _earning(call: Call) -> Earning:

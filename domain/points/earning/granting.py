@@ -83,23 +83,32 @@ async def grant(
 
 
 async def look_before(
-    session: AsyncSession, programme: Programme, earnings: Sequence[Earning], also: Asked | None = None
-) -> tuple[Before, Sequence[Any]]:
+    session: AsyncSession,
+    programme: Programme,
+    earnings: Sequence[Earning],
+    *also: Asked,
+    doubtful: Sequence[Earning] = (),
+) -> tuple[Before, Sequence[Sequence[Any]]]:
     """Lock the accounts of fans, look at what is known of what they may earn, and return what is `also` asked for.
 
-    Each earning has its own source.
+    Each earning has its own source. Of the `doubtful` no account is opened, and all that is looked at is whether they
+    were granted.
     """
-    accounts = await lock_of_fans(session, programme, {one.fan_id for one in earnings})
+    fans, unsure = {one.fan_id for one in earnings}, {one.fan_id for one in doubtful}
+    accounts = await lock_of_fans(session, programme, fans, if_there=unsure)
     counting = {one.source: _Counted.of(programme, one, accounts[one.fan_id].fan_id) for one in earnings}
-    sources, place = list(counting), programme.brand_id
-    known = (granted_among(place, sources), known_among(place, sources))
-    uses = used_among({key for one in counting.values() for key in one.keys})
-    ids = {grants: len(sources), transfers: len(sources)}
-    seen = await look(session, *known, uses, *([] if also is None else [also]), ids=ids)
+    sources = list(counting)
+    seen = await look(
+        session,
+        granted_among(programme.brand_id, [*sources, *(one.source for one in doubtful)]),
+        known_among(programme.brand_id, sources),
+        used_among({key for one in counting.values() for key in one.keys}),
+        *also,
+        ids={grants: len(sources), transfers: len(sources)},
+    )
     granted, posted, counted, *rest = seen.rows
     there = ledger.Before(by_source(posted), seen.ids[transfers])
-    before = Before(accounts, by_source(granted), counting, used(counted), seen.ids[grants], there)
-    return before, rest[0] if rest else ()
+    return Before(accounts, by_source(granted), counting, used(counted), seen.ids[grants], there), rest
 
 
 async def grant_new(

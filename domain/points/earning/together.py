@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import clock
 from domain.database import Database
 from domain.errors import Conflict, DomainError, NotFound
-from domain.fans.holding import hold_fans
+from domain.fans.holding import find_fans, held_among, hold_heirs
 from domain.gather import Gathered
 from domain.idempotency import Once, by_key, known_among
 from domain.looks import look
 from domain.points.earning import queries
 from domain.points.earning.by_call import Call, Earned, earn_by_calls
-from domain.points.earning.models import PointGrant, PointRule
+from domain.points.earning.models import PointGrant
 from domain.points.programme.queries import by_brand, programmes_among
 from domain.points.programme.rules import Programme
 from domain.scope import Scope
@@ -94,26 +94,36 @@ async def _earn_some(database: Database, asked: Sequence[Asked], *, dry_run: boo
 async def _earn_in_a_brand(session: AsyncSession, asked: Sequence[Asked]) -> dict[str, Outcome]:
     """Answer, by their keys, the calls about fans of one brand, and refuse those about no fan of the caller's."""
     scope = asked[0].scope
-    fans = await hold_fans(session, scope, {one.fan_id for one in asked}, EARN)
-    there = {one.key: fans[one.fan_id] for one in asked if one.fan_id in fans}
-    said: dict[str, Outcome] = {one.key: _no_such_fan() for one in asked if one.key not in there}
-    if not there:
+    found = await find_fans(session, scope, {one.fan_id for one in asked}, EARN)
+    said: dict[str, Outcome] = {one.key: _no_such_fan() for one in asked if one.fan_id not in found}
+    if not found:
         return said
-    brand_id = min(fan.brand_id for fan in there.values())
-    mine = [one for one in asked if one.key in there and there[one.key].brand_id == brand_id]
-    onces = {one.key: Once(scope.principal, there[one.key].group_id, MUTATION, one.key, one.request) for one in mine}
-    by_codes = queries.rules_among(scope, brand_id, {one.code for one in mine})
-    seen = await look(session, by_codes, programmes_among([brand_id]), known_among(list(onces.values())))
-    rules, programmes, known = seen.rows
-    by_code: dict[str, PointRule] = {rule.code: rule for rule in rules}
-    said |= {one.key: _no_such_rule() for one in mine if one.code not in by_code}
-    now, answers = clock.now(), by_key(known)
-    calls = [
-        Call(by_code[one.code], there[one.key].id, one.at or now, onces[one.key], answers.get(one.key))
-        for one in mine
-        if one.code in by_code
-    ]
-    return said | (await _earn(session, scope, by_brand(programmes)[brand_id], calls) if calls else {})
+    brand_id = min(fan.brand_id for fan in found.values())
+    mine = [one for one in asked if one.fan_id in found and found[one.fan_id].brand_id == brand_id]
+    seen = await look(
+        session,
+        # kept there from here on
+        held_among(scope, {found[one.fan_id].id for one in mine}, EARN),
+        queries.rules_among(scope, brand_id, {one.code for one in mine}),
+        programmes_among([brand_id]),
+        known_among(scope.principal, MUTATION, [one.key for one in mine]),
+    )
+    held, rules, programmes, known = seen.rows
+    fans = {one.id: one.id for one in held}
+    gone = {found[one.fan_id].id for one in mine} - fans.keys()
+    fans |= await hold_heirs(session, scope, sorted(gone), EARN) if gone else {}
+    programme, by_code = by_brand(programmes)[brand_id], {rule.code: rule for rule in rules}
+    now, answers, calls = clock.now(), by_key(known), list[Call]()
+    for one in mine:
+        fan_id = fans.get(found[one.fan_id].id)
+        if fan_id is None:
+            said[one.key] = _no_such_fan()
+        elif one.code not in by_code:
+            said[one.key] = _no_such_rule()
+        else:
+            once = Once(scope.principal, programme.group_id, MUTATION, one.key, one.request)
+            calls.append(Call(by_code[one.code], fan_id, one.at or now, once, answers.get(one.key)))
+    return said | (await _earn(session, scope, programme, calls) if calls else {})
 
 
 async def _earn(session: AsyncSession, scope: Scope, programme: Programme, calls: Sequence[Call]) -> dict[str, Outcome]:

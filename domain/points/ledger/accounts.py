@@ -71,13 +71,16 @@ class Account:
         self.changed[column] = self.changed.get(column, 0) + amount
 
 
-async def lock_of_fans(session: AsyncSession, programme: Programme, fan_ids: Iterable[int]) -> dict[int, Account]:
+async def lock_of_fans(
+    session: AsyncSession, programme: Programme, fan_ids: Iterable[int], *, if_there: Iterable[int] = ()
+) -> dict[int, Account]:
     """Return the accounts of the brand's fans by the ids asked for, locked until the transaction ends.
 
-    The id of a fan who was merged away leads to who they are now. Raises NotFound for a fan the brand has not.
+    The id of a fan who was merged away leads to who they are now. Raises NotFound for a fan the brand has not. Accounts
+    of the fans `if_there` are locked with them, and not opened.
     """
     wanted = set(fan_ids)
-    found = await _current(session, programme, wanted)
+    found = await _current(session, programme, wanted.union(if_there))
     missing = wanted - found.keys()
     if missing:
         found |= await _opened(session, programme, missing)
