@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.compiled import Among, Compiled
 from domain.fans.models import Fan
-from domain.looks import Asked, look
+from domain.looks import Asked
 from domain.persons.models import FanAlias
 from domain.scope import Scope, TenantSet
 from domain.tables import table_of
@@ -30,11 +30,11 @@ async def find_fans(session: AsyncSession, scope: Scope, ids: Collection[int], p
     Nothing is locked, so that what is held then is held in one order. Whether the caller has the permission for whom an
     id leads to is seen when they are held, and who was merged away since leads on once more.
     """
-    wanted = sorted(set(ids))
-    there = Asked(_select_there(scope.nodes(permission)), {"ids": wanted})
-    known, leads = (await look(session, there, Asked(_select_leads, {"ids": wanted}))).rows
-    found = {row.old_id: There(row.fan_id, row.brand_id) for row in leads}
-    return found | {row.id: There(row.id, row.brand_id) for row in known}
+    rows = await _select_there(scope.nodes(permission)).rows(session, ids=sorted(set(ids)))
+    found = {row.id: There(*row) for row in rows}
+    former = sorted(set(ids) - found.keys())
+    leads = await _select_leads.rows(session, ids=former) if former else ()
+    return found | {row.old_id: There(row.fan_id, row.brand_id) for row in leads}
 
 
 def held_among(scope: Scope, ids: Collection[int], permission: str) -> Asked:
