@@ -80,7 +80,8 @@ async def insert_new(session: AsyncSession, bulk: Bulk, key: str) -> set[Any]:
 async def write_together(session: AsyncSession, bulks: Sequence[Bulk], change: Bulk | None = None) -> None:
     """Insert rows, and add to the columns of rows that are there, known by their `id`: one statement on PostgreSQL.
 
-    In one statement nothing sees what another part of it wrote, but for what the database checks at its end.
+    In one statement nothing sees what another part of it wrote, but for what the database checks at its end. What comes
+    last PostgreSQL writes first: rows that others may be writing too belong there, in one order.
     """
     written = [one for one in (*([] if change is None else [change]), *bulks) if len(one)]
     for one in written:

@@ -144,12 +144,12 @@ def answer_of(once: Once, known: Any) -> dict[str, Any] | IdempotencyConflict:
     return cast("dict[str, Any]", known.response)
 
 
-def answered(said: Sequence[tuple[Once, dict[str, Any]]]) -> Bulk:
+def kept_answers(said: Sequence[tuple[Once, dict[str, Any]]]) -> Bulk:
     """Return the rows that keep the answers to requests of one caller, group and mutation, whose keys are new.
 
-    They are for effects that find out under a lock of their own what is known, and write with the effect what is
-    answered: `run_each_once` claims the keys first. Of two at once under one key the later fails on it and, done
-    again, knows it.
+    They are for effects that find out under a lock of their own what is known, and write what is answered with the
+    effect, last of all: `run_each_once` claims the keys first. Of two at once under one key the later fails on it and,
+    done again, knows it.
     """
     ordered = sorted(said, key=lambda one: one[0].key)
     rows = _rows([once for once, _ in ordered])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Table, case, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +13,7 @@ from domain.persons.models import Side
 from domain.reads import grouped
 
 IDS_PER_MOVE = 1_000
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,12 @@ def turned(column: ColumnElement[Any], pairs: Iterable[FanPair]) -> ColumnElemen
 
 def pieces(ids: Sequence[int]) -> list[list[int]]:
     """Cut ids into lists of a size that a row of the record holds."""
-    return [list(ids[start : start + IDS_PER_MOVE]) for start in range(0, len(ids), IDS_PER_MOVE)]
+    return cut(ids)
+
+
+def cut(items: Sequence[Item]) -> list[list[Item]]:
+    """Cut what is listed likewise."""
+    return [list(items[start : start + IDS_PER_MOVE]) for start in range(0, len(items), IDS_PER_MOVE)]
 
 
 @dataclass

@@ -25,7 +25,7 @@ from tests.oracle import oracle_of
 from tests.world import Client, World
 
 redemptions = table_of(Redemption)
-ME, TWIN = "g1/b1/d1#2", "g1/b1/d1#3"
+ME, TWIN, THIRD = "g1/b1/d1#2", "g1/b1/d1#3", "g1/b1/d1#1"
 DELIVERY = {"recipient": "王芳", "phone": "13899990000", "address": "广州市天河区"}
 
 
@@ -105,6 +105,28 @@ async def test_an_order_sent_again_after_a_merge_or_its_undoing_is_one(client: C
     ]
     assert [one["replayed"] for one in (*apart, *late)] == [True] * 4
     assert sorted((await owners(world)).values()) == sorted([world.fans[n] for n in (ME, TWIN, heir, heir)])
+    await stock_holds(world)
+
+
+async def test_a_key_is_nobody_elses_after_an_undoing(client: Client) -> None:
+    world, gift = client.world, await offer(client, stock=50, perFanLimit=8)
+    for who in (ME, TWIN, THIRD):
+        await give_points(world, who, 180)
+    await redeem(client, gift, TWIN, idempotencyKey="order-1")
+    await redeem(client, gift, THIRD, idempotencyKey="order-2")
+    first = await merge(world, ME, TWIN)
+    await redeem(client, gift, THIRD, idempotencyKey="order-3")
+    await merge(world, ME, THIRD)
+
+    async with world.services.database.writing(EVERYTHING) as session:
+        await unmerge(session, world.nodes["g1"], first, later=Side.SURVIVOR, principal="staff:1")
+
+    # whoever counts their orders uses what another used before
+    mine = await redeem(client, gift, ME, idempotencyKey="order-1")
+    theirs = [await redeem(client, gift, TWIN, idempotencyKey=f"order-{n}") for n in (1, 2, 3)]
+    thirds = [await redeem(client, gift, THIRD, idempotencyKey=f"order-{n}") for n in (2, 3)]
+    assert [one["replayed"] for one in (mine, *theirs, *thirds)] == [False, True, False, False, True, True]
+    assert (await balances(world, TWIN)).active == 0
     await stock_holds(world)
 
 

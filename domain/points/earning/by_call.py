@@ -12,7 +12,7 @@ from domain import audit, clock
 from domain.bulk import Bulk
 from domain.errors import BadInput, DomainError, IdempotencyConflict
 from domain.events.rules import CLOCK_SKEW
-from domain.idempotency import Once, answer_of, answered, by_key, known_among
+from domain.idempotency import Once, answer_of, by_key, kept_answers, known_among
 from domain.points.earning.granting import Before, Earning, Granted, grant_new, look_before
 from domain.points.earning.models import Beneficiary, PointGrant, PointRule
 from domain.points.earning.names import ORDER_EVENTS
@@ -94,7 +94,7 @@ async def _earned(
         deeds = [_deed(programme, one) for one in given]
         anew = [(one.once, _response(earned)) for one in calls if _is_new(earned := said[one.key])]
         # the keys last: PostgreSQL begins with what is written last, and so in the order of the keys
-        return [*audit.entries_of(actor, deeds), *([answered(anew)] if anew else [])]
+        return [*audit.entries_of(actor, deeds), *([kept_answers(anew)] if anew else [])]
 
     await grant_new(session, programme, fresh, before, actor=actor, beside=beside)
     return said

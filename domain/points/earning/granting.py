@@ -122,7 +122,7 @@ async def grant_new(
 ) -> list[Granted]:
     """Grant those of the earnings looked at that were not granted yet, and return it in the order it happened.
 
-    What comes of them, and what is to be written `beside` once it is known, is one statement.
+    What comes of them, and what is to be written `beside`, is one statement. `beside` is asked once, when it is known.
     """
     counted = [before.counting[one.source] for one in sorted(earnings, key=_order)]
     usage = {key: before.used.get(key, UNUSED) for one in counted for key in one.keys}
