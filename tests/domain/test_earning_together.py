@@ -328,3 +328,21 @@ async def test_who_is_merged_meanwhile_and_fans_of_other_brands_hold_up_nobody(c
 
     assert [isinstance(one, DomainError) for one in (*mine, *await waiting)] == [False] * 4
     assert [(await has(world, world.fans[name])).spendable for name in (low, high, of_b2)] == [2, 4, 5]
+
+
+async def test_the_old_id_of_a_fan_of_another_brand_leads_nobody_there(client: Client) -> None:
+    world, database = client.world, client.world.services.database
+    await rule(client, "post", "post", points=2)
+    await rule(client, "post", "post", brand="g1/b2", points=5)
+    into, gone = [name for name in world.fans if name.startswith("g1/b2/")][:2]
+    await merge(world, into, gone)
+    scope = await scope_of(world, "B1")
+    before = await snapshot(world)
+
+    said = [await together.earn_each(database, [asked(world, scope, "a", name)]) for name in (gone, into)]
+    assert [type(one) for (one,) in said] == [NotFound] * 2
+    assert changed(before, await snapshot(world)) == set()
+    mixed = await together.earn_each(database, [asked(world, scope, "b", gone), asked(world, scope, "c")])
+
+    assert [isinstance(one, DomainError) for one in mixed] == [True, False]
+    assert [(await has(world, world.fans[name])).spendable for name in (into, FAN)] == [0, 2]
