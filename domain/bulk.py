@@ -23,9 +23,10 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import NullType
 
-from domain import columnar, compiled, rowwise
-from domain.compiled import ArrayOf, is_postgresql
+from domain import columnar, rowwise, running
+from domain.compiled import ArrayOf
 from domain.guard import check_insert
+from domain.running import is_postgresql
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ async def write_together(session: AsyncSession, bulks: Sequence[Bulk], change: B
     if not written:
         return
     if not is_postgresql(session):
-        await compiled.write_rows(session, [_addition(one) if one is change else _insertion(one) for one in written])
+        await running.write_rows(session, [_addition(one) if one is change else _insertion(one) for one in written])
         return
     parts: list[str] = []
     parameters: list[Any] = []
@@ -100,16 +101,16 @@ async def write_together(session: AsyncSession, bulks: Sequence[Bulk], change: B
         parameters += columnar.parameters(one.table, one.shared, one.columns)
     *before, last = parts
     named = ", ".join(f"part{number} AS ({part})" for number, part in enumerate(before))
-    await compiled.fetch(session, f"WITH {named} {last}" if named else last, parameters)
+    await running.fetch(session, f"WITH {named} {last}" if named else last, parameters)
 
 
 async def next_ids(session: AsyncSession, table: Table, count: int) -> list[int]:
     """Take the next ids of a table, in order, for rows that name each other in one transaction."""
     if is_postgresql(session):
         taken = f"SELECT nextval('{table.name}_id_seq') FROM generate_series(1, $1::int)"  # noqa: S608 (one of ours)
-        return sorted(row[0] for row in await compiled.fetch(session, taken, [count]))
+        return sorted(row[0] for row in await running.fetch(session, taken, [count]))
     # one writer at a time: nobody else takes the next ids meanwhile
-    ((last,),) = await compiled.fetch(session, f"SELECT max(id) FROM {table.name}", ())  # noqa: S608 (one of ours)
+    ((last,),) = await running.fetch(session, f"SELECT max(id) FROM {table.name}", ())  # noqa: S608 (one of ours)
     return list(range((last or 0) + 1, (last or 0) + 1 + count))
 
 
@@ -163,7 +164,7 @@ def among(session: AsyncSession, column: Column[Any], values: Sequence[Any]) -> 
 
 async def run(session: AsyncSession, statement: str, *parameters: Any) -> Any:
     """Run a statement of PostgreSQL's as it is written, and return its only row."""
-    return (await compiled.fetch(session, statement, parameters))[0]
+    return (await running.fetch(session, statement, parameters))[0]
 
 
 async def read_columns(session: AsyncSession, statement: Select[Any]) -> Sequence[Sequence[Any]]:
@@ -180,7 +181,7 @@ async def _insert(session: AsyncSession, bulk: Bulk) -> None:
     if is_postgresql(session):
         await _run(session, bulk)
     else:
-        await compiled.write_rows(session, [_insertion(bulk)])
+        await running.write_rows(session, [_insertion(bulk)])
 
 
 def _insertion(bulk: Bulk) -> tuple[str, Sequence[Any]]:
@@ -207,5 +208,5 @@ def _condensed(bulk: Bulk) -> Bulk:
 async def _run(session: AsyncSession, bulk: Bulk, returning: str | None = None) -> Sequence[Any]:
     bulk = _condensed(bulk)
     statement = columnar.statement(bulk.table, tuple(bulk.shared), tuple(bulk.columns), bulk.ending, returning)
-    found = await compiled.fetch(session, statement, columnar.parameters(bulk.table, bulk.shared, bulk.columns))
+    found = await running.fetch(session, statement, columnar.parameters(bulk.table, bulk.shared, bulk.columns))
     return (found[0][0] or ()) if returning is not None else ()

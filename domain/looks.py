@@ -12,7 +12,8 @@ from sqlalchemy import Integer, Select, Table, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.bulk import next_ids
-from domain.compiled import Among, Compiled, fetch, is_postgresql
+from domain.compiled import Among, Compiled
+from domain.running import fetch, is_postgresql
 
 _PARAMETER = re.compile(r"\$(\d+)")
 _NO_IDS: Mapping[Table, int] = {}

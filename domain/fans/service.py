@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
 from domain.bulk import run
-from domain.compiled import is_postgresql
 from domain.consents.minors import GuardianConsentMissing, is_child, unguarded
 from domain.database import dialect_insert
 from domain.errors import BadInput
@@ -25,6 +24,7 @@ from domain.outbox import emit
 from domain.outbox.telling import fan_changed, fan_gone
 from domain.persons.claims import Claim, IdentityRef
 from domain.persons.resolution import resolve
+from domain.running import is_postgresql
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 from domain.timeline.changes import Change, record

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain import bulk, compiled
+from domain import bulk, running
 from domain.persons.models import BlockedIdentity, ConflictState, Identity, IdentityConflict, IdentityKind, Person
 from domain.persons.rules import Held, Holding
 from domain.tables import table_of
@@ -51,7 +51,7 @@ async def undo_alone(session: AsyncSession, group_id: int) -> None:
 async def nothing_undone(session: AsyncSession, group_id: int) -> None:
     """Wait for the undoing of a merge that is under way, and let none begin before the transaction ends."""
     if not is_sqlite(session):
-        await compiled.fetch(session, "SELECT pg_advisory_xact_lock_shared($1, $2)", (_UNDOING, group_id % 2**31))
+        await running.fetch(session, "SELECT pg_advisory_xact_lock_shared($1, $2)", (_UNDOING, group_id % 2**31))
 
 
 _MERGING, _UNDOING = 0x5EED01, 0x5EED02  # tell these locks from others a product may take by two numbers

@@ -12,10 +12,10 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import bulk
-from domain.compiled import is_postgresql
 from domain.persons.holdings import nothing_undone
 from domain.persons.models import BlockedIdentity, Identity, IdentityBrand, IdentityKind
 from domain.persons.naming import hashes_of
+from domain.running import is_postgresql
 from domain.tables import table_of
 from domain.vault import GroupVault
 
