@@ -5,15 +5,20 @@ from sqlalchemy import insert, select, text
 from domain import clock
 from domain.database import Database
 from domain.points.earning.models import Basis, PointRule
+from domain.points.earning.queries import READ
+from domain.points.earning.together import EARN
 from domain.points.programme.queries import programme_of
 from domain.points.programme.rules import Programme
-from domain.scope import system_scope
+from domain.scope import Scope, TenantSet, system_scope
 from domain.tables import table_of
 from domain.tenancy import service as tenancy
 from domain.tenancy.models import Brand
 from domain.vault import Vault
 
 SCOPE = system_scope("bench")
+_BRAND = TenantSet(brands=frozenset({1}), above_groups=frozenset({1}))
+# who calls: a service of the brand with its key
+CALLER = Scope("api_key:1", 1, {EARN: _BRAND, READ: _BRAND})
 RULE, POINTS, GROWTH = "post", 1, 3
 
 _NUMBERS = "WITH RECURSIVE numbers (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM numbers WHERE id < :fans) "

@@ -39,11 +39,15 @@ class Options(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """Medians of the rounds: ours, and the database alone with the same statement where it was measured."""
+    """Medians of the rounds: ours, and the database alone with the same statement where it was measured.
+
+    The ratio is the median of the rounds' own: what the machine does meanwhile changes from round to round.
+    """
 
     rate: float
     p99: float
     alone: float | None = None
+    ratio: float | None = None
 
 
 @dataclass
@@ -84,12 +88,16 @@ class Measuring:
         for number in range(self._given.rounds + 1):
             seconds = self._given.seconds if number else WARM_SECONDS
             for name, send in sends_of.items():
-                # as autovacuum would soon: plans made while the tables were empty look through them
+                # as autovacuum would soon, and before both: plans made while the tables were empty look through them,
+                # and who comes second would find what the first left to clean
                 await self._tidy()
                 alone = await self._alone(name, f"alone{number}{name}", seconds)
+                await self._tidy()
                 ours = await self._crowd(send, f"ours{number}{name}", seconds)
-                rounds[name] += [Beside(ours.rate, ours.p99(), alone)] if number else []
-                print(f"round {number}, {name}: {ours.rate:,.0f}/s, the database alone {alone:,.0f}/s", flush=True)
+                ratio = ours.rate / alone
+                rounds[name] += [Beside(ours.rate, ours.p99(), alone, ratio)] if number else []
+                said = f"{ours.rate:,.0f}/s, the database alone {alone:,.0f}/s, {ratio:.2f}x"
+                print(f"round {number}, {name}: {said}", flush=True)
         for name, measured in rounds.items():
             self.found.lines[name] = Beside(*(statistics.median(column) for column in zip(*measured, strict=True)))
 

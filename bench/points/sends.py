@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.points.clients import Send
-from bench.points.data import GROWTH, POINTS, RULE, SCOPE
+from bench.points.data import CALLER, GROWTH, POINTS, RULE, SCOPE
 from domain.database import Database
 from domain.gather import Gathered
 from domain.points.earning.together import Asked, gathered, lanes
@@ -32,7 +32,7 @@ def calls(database: Database) -> Send:
     together = gathered(database)
 
     async def send(fan: int, key: str) -> object:
-        return await together.do(Asked(SCOPE, fan, RULE, None, key, {"fan": fan}))
+        return await together.do(Asked(CALLER, fan, RULE, None, key, {"fan": fan}))
 
     return send
 

@@ -1,6 +1,6 @@
 """Fans of a caller, found and then kept there until the transaction ends: a merge waits."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -27,14 +27,17 @@ class There(NamedTuple):
 async def find_fans(session: AsyncSession, scope: Scope, ids: Collection[int], permission: str) -> dict[int, There]:
     """Return, by the ids asked for, the fans for whom the caller has the permission; a merged one's id leads on.
 
-    Nothing is locked, so that what is held then is held in one order. Whether the caller has the permission for whom an
-    id leads to is seen when they are held, and who was merged away since leads on once more.
+    Nothing is locked, so that what is held then is held in one order. Who is not there any more when they are held was
+    merged away since, and has to be found again.
     """
-    rows = await _select_there(scope.nodes(permission)).rows(session, ids=sorted(set(ids)))
-    found = {row.id: There(*row) for row in rows}
+    there = _select_there(scope.nodes(permission))
+    found = {row.id: There(*row) for row in await there.rows(session, ids=sorted(set(ids)))}
     former = sorted(set(ids) - found.keys())
-    leads = await _select_leads.rows(session, ids=former) if former else ()
-    return found | {row.old_id: There(row.fan_id, row.brand_id) for row in leads}
+    leads = {row.old_id: row.fan_id for row in (await _select_leads.rows(session, ids=former) if former else ())}
+    heirs = {
+        row.id: There(*row) for row in (await there.rows(session, ids=sorted(set(leads.values()))) if leads else ())
+    }
+    return found | {old: heirs[fan_id] for old, fan_id in leads.items() if fan_id in heirs}
 
 
 def held_among(scope: Scope, ids: Collection[int], permission: str) -> Asked:
@@ -45,17 +48,9 @@ def held_among(scope: Scope, ids: Collection[int], permission: str) -> Asked:
     return Asked(_select_held(scope.nodes(permission)), {"ids": sorted(set(ids))})
 
 
-async def hold_heirs(session: AsyncSession, scope: Scope, ids: Sequence[int], permission: str) -> dict[int, int]:
-    """Return who those are now who were merged away since they were found, and hold them."""
-    leads = await _select_leads.rows(session, ids=sorted(set(ids)))
-    one = held_among(scope, {row.fan_id for row in leads}, permission)
-    held = set(await one.select.scalars(session, **one.values))
-    return {row.old_id: row.fan_id for row in leads if row.fan_id in held}
-
-
 @Compiled
 def _select_leads(among: Among) -> Select[Any]:
-    return select(aliases.c.old_id, aliases.c.fan_id, aliases.c.brand_id).where(among(aliases.c.old_id, "ids"))
+    return select(aliases.c.old_id, aliases.c.fan_id).where(among(aliases.c.old_id, "ids"))
 
 
 @lru_cache(maxsize=200)

@@ -1,12 +1,13 @@
 """Where fans stand, brought up to what their growth says, in the transaction that changes it."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import bulk, clock
@@ -15,6 +16,7 @@ from domain.database import dialect_insert
 from domain.levels.ladders import ladders_by_brand
 from domain.levels.models import FanLevel, Level
 from domain.levels.rules import NOWHERE, Ladder, Standing, stand
+from domain.looks import Asked, look
 from domain.points.ledger.models import PointAccount
 from domain.tables import table_of
 from domain.timeline import changes
@@ -45,19 +47,63 @@ class Stood:
     standing: Standing
 
 
-async def follow_growth(session: AsyncSession, brand_id: int, fan_ids: Sequence[int]) -> None:
-    """Bring the levels of a brand's fans whose growth changed, and whose accounts are locked, up to it.
+class LevelsHeld(NamedTuple):
+    """Where fans stand: the growth that each level in force begins at, ascending, and by fan what is kept of them."""
 
-    Mostly no level changes, and to see that is one statement however many the fans are.
+    thresholds: Sequence[int]
+    kept: Mapping[int, Any]
+
+    def passed(self, growth: Mapping[int, int]) -> list[int]:
+        """Return those whose level begins elsewhere than the highest that so much growth of theirs reaches."""
+        return [fan_id for fan_id, has in growth.items() if self._reached(fan_id, has) != self._held(fan_id)]
+
+    def _reached(self, fan_id: int, growth: int) -> int:
+        counted = growth - (self.kept[fan_id].deducted if fan_id in self.kept else 0)
+        place = bisect_right(self.thresholds, counted)
+        return self.thresholds[place - 1] if place else 0
+
+    def _held(self, fan_id: int) -> int:
+        return (self.kept[fan_id].growth or 0) if fan_id in self.kept else 0
+
+
+def levels_among(brand_id: int, fan_ids: Collection[int]) -> tuple[Asked, Asked]:
+    """Ask where a brand's fans stand, beside other things; their accounts are locked, and so it stays."""
+    return Asked(_select_thresholds, {"brand": brand_id}), Asked(_select_kept, {"fans": sorted(set(fan_ids))})
+
+
+def levels_held(thresholds: Iterable[Any], kept: Iterable[Any]) -> LevelsHeld:
+    """Return what was asked for so."""
+    return LevelsHeld([row.growth for row in thresholds], {row.fan_id: row for row in kept})
+
+
+async def follow_growth(
+    session: AsyncSession, brand_id: int, growth: Mapping[int, int], before: LevelsHeld | None = None
+) -> None:
+    """Bring the levels of a brand's fans up to the growth they have now; their accounts are locked and written.
+
+    Mostly no level changes, and to see that takes no statement of those who were looked at `before`, under the same
+    lock, and else one look. A level that the brand defines meanwhile is for `domain.levels.upkeep`, which waits for the
+    accounts.
     """
-    crossed = await _select_crossed.scalars(session, brand=brand_id, fans=list(fan_ids))
-    await look_again(session, crossed, principal=GROWTH, cause=Cause.GROWTH)
+    if not growth:
+        return
+    if before is None:
+        before = levels_held(*(await look(session, *levels_among(brand_id, growth))).rows)
+    await look_again(session, before.passed(growth), principal=GROWTH, cause=Cause.GROWTH)
 
 
 @Compiled
-def _select_crossed(among: Among) -> Select[Any]:
-    mine = (_open(), among(accounts.c.fan_id, "fans"))
-    return select(accounts.c.fan_id).outerjoin_from(accounts, fan_levels, _same()).where(*mine, _differs())
+def _select_thresholds(_: Among) -> Select[Any]:
+    ladder = (levels.c.brand_id == bindparam("brand"), levels.c.archived_at.is_(None))
+    return select(levels.c.growth).where(*ladder).order_by(levels.c.growth)
+
+
+@Compiled
+def _select_kept(among: Among) -> Select[Any]:
+    """Select what is kept of fans, with where the level held begins; it may be archived."""
+    held = fan_levels.outerjoin(levels, levels.c.id == fan_levels.c.level_id)
+    columns = (fan_levels.c.fan_id, fan_levels.c.deducted, levels.c.growth)
+    return select(*columns).select_from(held).where(among(fan_levels.c.fan_id, "fans"))
 
 
 def _open() -> ColumnElement[bool]:
@@ -66,15 +112,6 @@ def _open() -> ColumnElement[bool]:
 
 def _same() -> ColumnElement[bool]:
     return fan_levels.c.fan_id == accounts.c.fan_id
-
-
-def _differs() -> ColumnElement[bool]:
-    """Build the condition that the threshold of the level held is not the highest that the growth reaches."""
-    counted = accounts.c.growth - func.coalesce(fan_levels.c.deducted, 0)
-    ladder = (levels.c.brand_id == bindparam("brand"), levels.c.archived_at.is_(None), levels.c.growth <= counted)
-    reached = select(func.max(levels.c.growth)).where(*ladder).correlate(accounts, fan_levels).scalar_subquery()
-    held = select(levels.c.growth).where(levels.c.id == fan_levels.c.level_id).correlate(fan_levels).scalar_subquery()
-    return func.coalesce(reached, 0) != func.coalesce(held, 0)
 
 
 async def look_again(

@@ -249,9 +249,9 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     earn = together._earn_in_a_brand
 
-    async def noted(session: Any, some: Any) -> Any:
+    async def noted(session: Any, some: Any, **more: Any) -> Any:
         sizes.append(len(some))
-        return await earn(session, some)
+        return await earn(session, some, **more)
 
     monkeypatch.setattr(together, "_earn_in_a_brand", noted)
     return sizes

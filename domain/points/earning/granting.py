@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import clock
 from domain.bulk import Bulk
 from domain.compiled import Among, Compiled
+from domain.levels.standing import levels_among, levels_held
 from domain.looks import Asked, look
 from domain.points.earning.counting import counts, used, used_among
 from domain.points.earning.models import PointGrant
@@ -77,7 +78,8 @@ async def grant(
     wanted = {one.source: one for one in sorted(earnings, key=_order, reverse=True)}
     if not wanted:
         return []
-    before, _ = await look_before(session, programme, list(wanted.values()))
+    accounts = await lock_of_fans(session, programme, {one.fan_id for one in wanted.values()})
+    before, _ = await look_before(session, programme, accounts, list(wanted.values()))
     fresh = [one for source, one in wanted.items() if source not in before.granted]
     return await grant_new(session, programme, fresh, before, actor=actor)
 
@@ -85,17 +87,17 @@ async def grant(
 async def look_before(
     session: AsyncSession,
     programme: Programme,
+    accounts: Mapping[int, Account],
     earnings: Sequence[Earning],
     *also: Asked,
     doubtful: Sequence[Earning] = (),
 ) -> tuple[Before, Sequence[Sequence[Any]]]:
-    """Lock the accounts of fans, look at what is known of what they may earn, and return what is `also` asked for.
+    """Look at what is known of what fans may earn, their accounts being locked, and return what is `also` asked for.
 
-    Each earning has its own source. Of the `doubtful` no account is opened, and all that is looked at is whether they
-    were granted.
+    Each earning has its own source. The `doubtful` need no account, and all that is looked at is whether they were
+    granted.
     """
-    fans, unsure = {one.fan_id for one in earnings}, {one.fan_id for one in doubtful}
-    accounts = await lock_of_fans(session, programme, fans, if_there=unsure)
+    fans = {accounts[one.fan_id].fan_id for one in earnings}
     counting = {one.source: _Counted.of(programme, one, accounts[one.fan_id].fan_id) for one in earnings}
     sources = list(counting)
     seen = await look(
@@ -103,11 +105,12 @@ async def look_before(
         granted_among(programme.brand_id, [*sources, *(one.source for one in doubtful)]),
         known_among(programme.brand_id, sources),
         used_among({key for one in counting.values() for key in one.keys}),
+        *levels_among(programme.brand_id, fans),
         *also,
         ids={grants: len(sources), transfers: len(sources)},
     )
-    granted, posted, counted, *rest = seen.rows
-    there = ledger.Before(by_source(posted), seen.ids[transfers])
+    granted, posted, counted, thresholds, kept, *rest = seen.rows
+    there = ledger.Before(by_source(posted), seen.ids[transfers], levels_held(thresholds, kept))
     return Before(accounts, by_source(granted), counting, used(counted), seen.ids[grants], there), rest
 
 

@@ -11,13 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import clock
 from domain.database import Database
 from domain.errors import Conflict, DomainError, NotFound
-from domain.fans.holding import find_fans, held_among, hold_heirs
+from domain.fans.holding import find_fans, held_among
 from domain.gather import Gathered
 from domain.idempotency import Once, by_key, known_among
 from domain.looks import look
+from domain.places import places
 from domain.points.earning import queries
 from domain.points.earning.by_call import Call, Earned, earn_by_calls
 from domain.points.earning.models import PointGrant
+from domain.points.ledger.accounts import Account, locked, locked_among
 from domain.points.programme.queries import by_brand, programmes_among
 from domain.points.programme.rules import Programme
 from domain.scope import Scope
@@ -66,21 +68,22 @@ def lanes(database: Database) -> int:
 async def earn_each(database: Database, asked: Sequence[Asked], *, dry_run: bool = False) -> list[Outcome]:
     """Answer calls of one caller's same rights, each with its own key, or refuse some.
 
-    A transaction for each of their brands, which for most callers is one.
+    A transaction for each of their brands, which for most callers is one, and one more where the id of a fan who was
+    merged away has to be followed.
     """
     answers: dict[str, Outcome] = {}
     left: Sequence[Asked] = asked
     while left:
-        some = await _earn_some(database, left, dry_run=dry_run)
+        some = await _earn_some(database, left, again=left is not asked, dry_run=dry_run)
         answers |= some
         left = [one for one in left if one.key not in some]
     return [answers[one.key] for one in asked]
 
 
-async def _earn_some(database: Database, asked: Sequence[Asked], *, dry_run: bool) -> dict[str, Outcome]:
+async def _earn_some(database: Database, asked: Sequence[Asked], *, again: bool, dry_run: bool) -> dict[str, Outcome]:
     async def once() -> dict[str, Outcome]:
         async with database.writing(asked[0].scope, dry_run=dry_run) as session:
-            return await _earn_in_a_brand(session, asked)
+            return await _earn_in_a_brand(session, asked, again=again)
 
     try:
         return await once()
@@ -91,43 +94,64 @@ async def _earn_some(database: Database, asked: Sequence[Asked], *, dry_run: boo
         return await once()
 
 
-async def _earn_in_a_brand(session: AsyncSession, asked: Sequence[Asked]) -> dict[str, Outcome]:
-    """Answer, by their keys, the calls about fans of one brand, and refuse those about no fan of the caller's."""
+async def _earn_in_a_brand(session: AsyncSession, asked: Sequence[Asked], *, again: bool = False) -> dict[str, Outcome]:
+    """Answer, by their keys, the calls about fans of one brand, and refuse those about no fan of the caller's.
+
+    Calls are left out about fans of other brands, and about those who are to be found `again`.
+    """
     scope = asked[0].scope
+    brand_id = None if again else places(scope.nodes(EARN)).get("brand_id")
+    if brand_id is not None:
+        # mostly they are there, and to find them first costs a trip
+        return await _earn_of(session, brand_id, {one.fan_id: one.fan_id for one in asked}, asked)
     found = await find_fans(session, scope, {one.fan_id for one in asked}, EARN)
     said: dict[str, Outcome] = {one.key: _no_such_fan() for one in asked if one.fan_id not in found}
-    if not found:
-        return said
-    brand_id = min(fan.brand_id for fan in found.values())
-    mine = [one for one in asked if one.fan_id in found and found[one.fan_id].brand_id == brand_id]
+    if found:
+        brand_id = min(fan.brand_id for fan in found.values())
+        fans = {old: fan.id for old, fan in found.items() if fan.brand_id == brand_id}
+        said |= await _earn_of(session, brand_id, fans, [one for one in asked if one.fan_id in fans])
+    return said
+
+
+async def _earn_of(
+    session: AsyncSession, brand_id: int, fans: Mapping[int, int], asked: Sequence[Asked]
+) -> dict[str, Outcome]:
+    """Answer the calls about those of the fans, by the ids asked for, who are there, in the brand and the caller's."""
+    scope, fan_ids = asked[0].scope, set(fans.values())
     seen = await look(
         session,
-        # kept there from here on
-        held_among(scope, {found[one.fan_id].id for one in mine}, EARN),
-        queries.rules_among(scope, brand_id, {one.code for one in mine}),
+        # who is there is kept there from here on; their accounts are locked after that, as a merge does
+        held_among(scope, fan_ids, EARN),
+        locked_among(fan_ids),
+        queries.rules_among(scope, brand_id, {one.code for one in asked}),
         programmes_among([brand_id]),
-        known_among(scope.principal, MUTATION, [one.key for one in mine]),
+        known_among(scope.principal, MUTATION, [one.key for one in asked]),
     )
-    held, rules, programmes, known = seen.rows
-    fans = {one.id: one.id for one in held}
-    gone = {found[one.fan_id].id for one in mine} - fans.keys()
-    fans |= await hold_heirs(session, scope, sorted(gone), EARN) if gone else {}
-    programme, by_code = by_brand(programmes)[brand_id], {rule.code: rule for rule in rules}
-    now, answers, calls = clock.now(), by_key(known), list[Call]()
-    for one in mine:
-        fan_id = fans.get(found[one.fan_id].id)
-        if fan_id is None:
-            said[one.key] = _no_such_fan()
-        elif one.code not in by_code:
-            said[one.key] = _no_such_rule()
-        else:
-            once = Once(scope.principal, programme.group_id, MUTATION, one.key, one.request)
-            calls.append(Call(by_code[one.code], fan_id, one.at or now, once, answers.get(one.key)))
-    return said | (await _earn(session, scope, programme, calls) if calls else {})
+    held, accounts, rules, programmes, known = seen.rows
+    there, by_code, answers = {row.id for row in held}, {rule.code: rule for rule in rules}, by_key(known)
+    mine = [one for one in asked if fans[one.fan_id] in there]
+    said: dict[str, Outcome] = {one.key: _no_such_rule() for one in mine if one.code not in by_code}
+    if len(said) == len(mine):
+        return said
+    programme, now = by_brand(programmes)[brand_id], clock.now()
+
+    def call(one: Asked) -> Call:
+        once = Once(scope.principal, programme.group_id, MUTATION, one.key, one.request)
+        return Call(by_code[one.code], fans[one.fan_id], one.at or now, once, answers.get(one.key))
+
+    calls = [call(one) for one in mine if one.key not in said]
+    return said | await _earn(session, scope, programme, calls, locked(programme, accounts))
 
 
-async def _earn(session: AsyncSession, scope: Scope, programme: Programme, calls: Sequence[Call]) -> dict[str, Outcome]:
-    said = dict(zip((one.key for one in calls), await earn_by_calls(session, programme, calls), strict=True))
+async def _earn(
+    session: AsyncSession,
+    scope: Scope,
+    programme: Programme,
+    calls: Sequence[Call],
+    accounts: Mapping[int, Account],
+) -> dict[str, Outcome]:
+    outcomes = await earn_by_calls(session, programme, calls, accounts)
+    said = dict(zip((one.key for one in calls), outcomes, strict=True))
     earned = {key: one for key, one in said.items() if isinstance(one, Earned)}
     grants = {one.grant_id: one.made for one in earned.values() if one.made is not None}
     before = {one.grant_id for one in earned.values()} - grants.keys()

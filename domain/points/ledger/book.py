@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import clock
 from domain.bulk import Bulk, insert_rows, next_ids, write_together
 from domain.errors import DomainError
+from domain.levels.standing import LevelsHeld, follow_growth
 from domain.points.ledger.accounts import Account, accounts
 from domain.points.ledger.models import (
     EntryKind,
@@ -23,7 +24,6 @@ from domain.points.ledger.models import (
     TransferKind,
 )
 from domain.points.ledger.rules import OWN, Balances, Posted, Why, signed_by
-from domain.points.ledger.watchers import growth_changed
 from domain.tables import table_of
 
 transfers, entries, lots = table_of(PointTransfer), table_of(PointEntry), table_of(PointLot)
@@ -114,11 +114,17 @@ class Book:
                 left -= taken
         assert left == 0, "the lots do not hold what the balance says"
 
-    async def write(self, session: AsyncSession, ids: Sequence[int] = (), beside: Sequence[Bulk] = ()) -> list[Posted]:
-        """Write everything, tell who watches growth, and return what was posted in the order it was made.
+    async def write(
+        self,
+        session: AsyncSession,
+        ids: Sequence[int] = (),
+        beside: Sequence[Bulk] = (),
+        levels: LevelsHeld | None = None,
+    ) -> list[Posted]:
+        """Write everything, let levels follow growth, and return what was posted in the order it was made.
 
-        `ids` are the transfers' next, of which there may be more than are needed, where the caller has taken any.
-        What is written `beside` goes with it, or alone where nothing is posted.
+        `ids` are the transfers' next, of which there may be more than are needed, and `levels` those the fans hold,
+        where the caller has them. What is written `beside` goes with it, or alone where nothing is posted.
         """
         if not self.drafts:
             await write_together(session, beside)
@@ -132,13 +138,17 @@ class Book:
         await write_together(session, [*rows, *beside], _changes(self._changed()))
         await self._write_draws(session)
         await self._write_pendings(session)
-        risen = [draft.account for draft in self.drafts if EntryKind.GROWTH in draft.changes]
-        await growth_changed(session, {account.fan_id: account.brand_id for account in risen})
+        await follow_growth(session, self.drafts[0].account.brand_id, self._grown(), levels)
         return [posted(draft) for draft in self.drafts]
 
     def _changed(self) -> list[Account]:
         by_id = {draft.account.id: draft.account for draft in self.drafts}
         return [by_id[id_] for id_ in sorted(by_id)]
+
+    def _grown(self) -> dict[int, int]:
+        """Return the growth that fans have now whose growth changed; what a fan had before a merge is not theirs."""
+        grown = (draft.account for draft in self.drafts if EntryKind.GROWTH in draft.changes)
+        return {account.fan_id: account.holds["growth"] for account in grown if not account.former}
 
     async def _write_draws(self, session: AsyncSession) -> None:
         drawn = [(draft, lot_id, points) for draft in self.drafts for lot_id, points in draft.draws.items()]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.bulk import Bulk, write_together
+from domain.levels.standing import LevelsHeld, levels_among, levels_held
 from domain.looks import look
 from domain.points.ledger.accounts import Account, lock_of_fans
 from domain.points.ledger.book import Book, Draft, NewLot, transfers
@@ -20,10 +21,11 @@ Beside = Callable[[], Sequence[Bulk]]
 
 
 class Before(NamedTuple):
-    """What the ledger has under natural keys, and ids for as many new transfers as there are keys."""
+    """What the ledger has under natural keys, ids for as many new transfers as there are keys, and where fans stand."""
 
     posted: Mapping[str, Any]
     ids: Sequence[int]
+    levels: LevelsHeld
 
 
 async def earn(
@@ -40,8 +42,9 @@ async def earn(
 
     A source that was posted before is answered as it was then, `replayed`; with other amounts or for another fan it
     raises SourceConflict. What is earned settles a debt first. `locked` are the fans' accounts, where the caller has
-    them from `lock_of_fans`, and `before` what `look_before` says. What is to be written `beside` is asked for when the
-    accounts hold what they will, and goes in the ledger's own statement. Raises BadInput, NotFound and PointsLimit.
+    them from `lock_of_fans`, and `before` what there was under that lock. What is to be written `beside` is asked for
+    when the accounts hold what they will, and goes in the ledger's own statement. Raises BadInput, NotFound and
+    PointsLimit.
     """
     for one in earns:
         check_amount(one.points, one.growth)
@@ -52,7 +55,7 @@ async def earn(
     if locked is None:
         locked = await lock_of_fans(session, programme, [one.fan_id for one in earns])
     if before is None:
-        before = await look_before(session, programme, list({one.source: None for one in earns}))
+        before = await _look_before(session, programme, list({one.source: None for one in earns}), locked)
     posted = before.posted
     _check_replays(earns, locked, posted)
     book, drafts = Book(), dict[str, Draft]()
@@ -62,14 +65,17 @@ async def earn(
         elif one.source not in posted:
             why = Why(one.reason, actor, one.reference, one.request_key, one.rule_id, one.at)
             drafts[one.source] = _post(book, programme, locked[one.fan_id], one, why)
-    made = {one.source: one for one in await book.write(session, before.ids, beside())}
+    made = {one.source: one for one in await book.write(session, before.ids, beside(), before.levels)}
     return _answers(earns, locked, posted, made)
 
 
-async def look_before(session: AsyncSession, programme: Programme, sources: Sequence[str]) -> Before:
-    """Look at what was posted, with the accounts locked."""
-    seen = await look(session, known_among(programme.brand_id, sources), ids={transfers: len(sources)})
-    return Before(by_source(seen.rows[0]), seen.ids[transfers])
+async def _look_before(
+    session: AsyncSession, programme: Programme, sources: Sequence[str], locked: Mapping[int, Account]
+) -> Before:
+    fans = {account.fan_id for account in locked.values()}
+    asked = (known_among(programme.brand_id, sources), *levels_among(programme.brand_id, fans))
+    (posted, *stood), ids = await look(session, *asked, ids={transfers: len(sources)})
+    return Before(by_source(posted), ids[transfers], levels_held(*stood))
 
 
 def _answers(
