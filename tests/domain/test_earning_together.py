@@ -325,6 +325,8 @@ async def test_who_is_merged_meanwhile_and_fans_of_other_brands_hold_up_nobody(c
         mine = await together.earn_each(database, [asked(world, scope, "d", high)])
         await asyncio.sleep(0.3)
         await session.execute(select(fans.c.id).where(fans.c.id == world.fans[high]).with_for_update(nowait=True))
+        account = select(accounts.c.id).where(accounts.c.fan_id == world.fans[high])
+        await session.execute(account.with_for_update(nowait=True))
 
     assert [isinstance(one, DomainError) for one in (*mine, *await waiting)] == [False] * 4
     assert [(await has(world, world.fans[name])).spendable for name in (low, high, of_b2)] == [2, 4, 5]
@@ -346,3 +348,48 @@ async def test_the_old_id_of_a_fan_of_another_brand_leads_nobody_there(client: C
 
     assert [isinstance(one, DomainError) for one in mixed] == [True, False]
     assert [(await has(world, world.fans[name])).spendable for name in (into, FAN)] == [0, 2]
+
+
+async def test_an_old_id_is_followed_in_a_transaction_of_its_own_and_the_others_do_not_wait(
+    client: Client, tries: list[int]
+) -> None:
+    world, database = client.world, client.world.services.database
+    await rule(client, "post", "post", points=2)
+    await merge(world, OTHER, FAN)
+    scope = await scope_of(world, "SERVICE")
+    wanted = [
+        asked(world, scope, "old", FAN),
+        asked(world, scope, "there", OTHER),
+        Asked(scope, 999_999_999, "post", NOON, "nobody", {}),
+        asked(world, scope, "other", THIRD),
+    ]
+
+    old, there, nobody, other = await together.earn_each(database, wanted)
+
+    assert tries == [4, 2]
+    assert isinstance(nobody, NotFound)
+    assert not isinstance(old, DomainError)
+    assert not isinstance(there, DomainError)
+    assert not isinstance(other, DomainError)
+    assert [old["grant"].fan_id, there["grant"].fan_id] == [world.fans[OTHER]] * 2
+    assert [there["balance"], old["balance"]] == [2, 4]
+    assert (await together.earn_each(database, wanted[:1]))[0]["replayed"]  # type: ignore[index]
+    await sound(world)
+
+
+async def test_whoever_reaches_one_brand_earns_in_three_statements(client: Client) -> None:
+    world, database = client.world, client.world.services.database
+    if database.dialect == "sqlite":
+        pytest.skip("a look is a statement for each of its parts")
+    await rule(client, "post", "post", points=2, growth=1, dailyPointsCap=9)
+    one, every = await scope_of(world, "SERVICE"), await scope_of(world, "HQ1")
+    await together.earn_each(database, [asked(world, one, f"{name}0", name) for name in (FAN, OTHER)])
+
+    counts = []
+    for scope in (one, every):
+        with statements_of(database) as statements:
+            await together.earn_each(database, [asked(world, scope, f"{name}1", name) for name in (FAN, OTHER)])
+        counts.append(len(statements))
+
+    # a look with the locks, a look under them, and what is written; others' fans are found first
+    assert counts == [3, 4]
