@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bench.bars import Bars
 from bench.points import checks
-from bench.points.data import RULE, fill
+from bench.points.data import CALLER, RULE, fill
 from domain import clock
 from domain.database import Database
 from domain.page import PageArgs
@@ -43,10 +43,10 @@ async def judge(app_url: str, admin_url: str, bars: Bars) -> None:
         await _fill(admin_url)
         await checks.tidy(admin_url)
         doings = _doings(programme)
-        asked = Asked(SCOPE, 7, RULE, None, "a new key", {})
-        with _captured(database) as seen:
-            await earn_each(database, [asked], dry_run=True)
-        await _look("earnPoints", database, seen, bars)
+        for whose, scope in (("a brand's service", CALLER), ("a group's", SCOPE)):
+            with _captured(database) as seen:
+                await earn_each(database, [Asked(scope, 7, RULE, None, "a new key", {})], dry_run=True)
+            await _look(f"earnPoints of {whose}", database, seen, bars)
         for name, doing in doings.items():
             with _captured(database) as seen:
                 async with database.writing(SCOPE, dry_run=True) as session:

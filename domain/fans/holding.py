@@ -1,10 +1,10 @@
-"""Fans of a caller, found and then kept there until the transaction ends: a merge waits."""
+"""Fans found by ids, which lead on where they were merged away, and kept there until the transaction ends."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.compiled import Among, Compiled
@@ -15,6 +15,9 @@ from domain.scope import Scope, TenantSet
 from domain.tables import table_of
 
 fans, aliases = table_of(Fan), table_of(FanAlias)
+
+
+T = TypeVar("T")
 
 
 class There(NamedTuple):
@@ -31,13 +34,45 @@ async def find_fans(session: AsyncSession, scope: Scope, ids: Collection[int], p
     merged away since, and has to be found again.
     """
     there = _select_there(scope.nodes(permission))
-    found = {row.id: There(*row) for row in await there.rows(session, ids=sorted(set(ids)))}
-    former = sorted(set(ids) - found.keys())
-    leads = {row.old_id: row.fan_id for row in (await _select_leads.rows(session, ids=former) if former else ())}
-    heirs = {
-        row.id: There(*row) for row in (await there.rows(session, ids=sorted(set(leads.values()))) if leads else ())
-    }
-    return found | {old: heirs[fan_id] for old, fan_id in leads.items() if fan_id in heirs}
+
+    async def look(some: Sequence[int]) -> dict[int, There]:
+        return {row.id: There(*row) for row in await there.rows(session, ids=some)}
+
+    return await _follow(session, ids, look)
+
+
+async def hold_fans(
+    session: AsyncSession, brand_id: int, ids: Collection[int], *, erased: bool = False
+) -> dict[int, int]:
+    """Return who the brand's fans of these ids are now, kept there until the transaction ends: a merge waits.
+
+    To be asked before accounts are locked, as a merge does. Who is of another brand is left out, and who was `erased`
+    where they are not asked for.
+    """
+    select_kept = _select_row if erased else _select_living
+
+    async def hold(some: Sequence[int]) -> dict[int, int]:
+        return {fan_id: fan_id for fan_id in await select_kept.scalars(session, brand=brand_id, ids=some)}
+
+    return await _follow(session, ids, hold)
+
+
+async def _follow(
+    session: AsyncSession, ids: Collection[int], there: Callable[[Sequence[int]], Awaitable[Mapping[int, T]]]
+) -> dict[int, T]:
+    """Return who is there by the ids asked for; an id that is not there leads to whom its fan was merged into.
+
+    Whom it leads to may be merged away, or come back, between two looks: it is followed while it leads anywhere new.
+    """
+    found = dict(await there(sorted(set(ids))))
+    left, led = set(ids) - found.keys(), dict[int, int]()
+    while left:
+        leads = {row.old_id: row.fan_id for row in await _select_leads.rows(session, ids=sorted(left))}
+        new = {old: leads.get(old, old) for old in left if led.get(old) != leads.get(old, old)}
+        heirs = await there(sorted(set(new.values()))) if new else {}
+        found |= {old: heirs[fan_id] for old, fan_id in new.items() if fan_id in heirs}
+        left, led = new.keys() - found.keys(), led | new
+    return found
 
 
 def held_among(scope: Scope, ids: Collection[int], permission: str) -> Asked:
@@ -64,6 +99,21 @@ def _select_held(nodes: TenantSet) -> Compiled:
         return _there(nodes, among, fans.c.id).order_by(fans.c.id).with_for_update(read=True, key_share=True, of=fans)
 
     return Compiled(build)
+
+
+@Compiled
+def _select_living(among: Among) -> Select[Any]:
+    return _row(among).where(fans.c.erased_at.is_(None))
+
+
+@Compiled
+def _select_row(among: Among) -> Select[Any]:
+    return _row(among)
+
+
+def _row(among: Among) -> Select[Any]:
+    mine = (fans.c.brand_id == bindparam("brand"), among(fans.c.id, "ids"))
+    return select(fans.c.id).where(*mine).order_by(fans.c.id).with_for_update(read=True, key_share=True)
 
 
 def _there(nodes: TenantSet, among: Among, *columns: Any) -> Select[Any]:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
 from domain.database import Database
+from domain.fans.holding import hold_fans
 from domain.fans.models import Fan
 from domain.levels.definitions import Benefit, NewLadder, NewLevel, set_ladder
 from domain.levels.models import Level
@@ -20,7 +21,6 @@ from domain.points.earning.granting import Earning, grant
 from domain.points.earning.presets import Preset, install
 from domain.points.earning.rules import wanted
 from domain.points.earning.service import rules
-from domain.points.earning.whose import current_fans
 from domain.points.programme.queries import programme_of
 from domain.tables import table_of
 from server.demo.batching import batches
@@ -91,7 +91,7 @@ async def _earn(session: AsyncSession, place: BrandPlace, some: Sequence[DemoFan
     programme = await programme_of(session, place.row.id)
     mine = select(rules).where(rules.c.brand_id == place.row.id)
     by_code = {row.code: row for row in await session.execute(mine)}
-    there = await current_fans(session, place.row.id, [fan.id for fan in some])
+    there = await hold_fans(session, place.row.id, [fan.id for fan in some])
     await grant(session, programme, list(_deeds(by_code, sorted(set(there.values())))), actor=ACTOR)
 
 

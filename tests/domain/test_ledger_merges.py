@@ -16,7 +16,7 @@ from domain.points.ledger.rules import Balances, SourceConflict
 from tests.books import NOW, Books
 from tests.domain.test_merging import person_of
 
-ME, TWIN = "g1/b1/d1#2", "g1/b1/d1#3"
+ME, TWIN, THIRD = "g1/b1/d1#2", "g1/b1/d1#3", "g1/b1/d1#4"
 DAY = NOW + timedelta(days=15)
 
 
@@ -138,6 +138,22 @@ async def test_what_was_cancelled_is_answered_the_same_again(books: Books) -> No
 
     assert (first.cancelled_points, first.cancelled_growth, first.left_points, first.left_growth) == (100, 10, 0, 0)
     assert (again.points, again.left_points, again.left_growth) == (100, 0, 0)
+
+
+@pytest.mark.parametrize("has_points", [True, False])
+async def test_an_id_that_was_led_on_once_is_led_on_again_while_a_second_merge_is_under_way(
+    books: Books, has_points: bool
+) -> None:
+    """A fan whose heir is merged away just then is somebody: what they earn is theirs whom they are afterwards."""
+    if books.world.services.database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    if has_points:
+        await books.earn(1, source="order:0", fan=ME)
+    await merge(books)
+    third, me = await person_of(books.world, THIRD), await person_of(books.world, ME)
+    await _meanwhile(books, _merging(third, me), books.earn(10, 4, source="order:1", fan=TWIN))
+
+    assert await books.has(THIRD) == Balances(spendable=10 + has_points, growth=4)
 
 
 def _merging(me: int, twin: int) -> Any:

@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.bulk import among
 from domain.events.definitions import definitions_of
 from domain.events.models import FanEvent
+from domain.fans.holding import hold_fans
 from domain.points.earning.arrivals import point_rules
 from domain.points.earning.granting import Earning, Granted, grant
 from domain.points.earning.models import Beneficiary
 from domain.points.earning.names import REGISTER
 from domain.points.earning.rules import in_force, wanted
-from domain.points.earning.whose import current_fans
 from domain.points.programme.rules import Programme
 from domain.referrals.models import Referral
 from domain.tables import table_of
@@ -39,7 +39,7 @@ async def earn_by_events(session: AsyncSession, programme: Programme, noted: Seq
     counted = [one for one in noted if any(in_force(rule, one.at) for rule in rules.get(one.name, ()))]
     if not counted:
         return []
-    fans = await current_fans(session, programme.brand_id, {one.fan_id for one in counted})
+    fans = await hold_fans(session, programme.brand_id, {one.fan_id for one in counted})
     known = [one._replace(fan_id=fans[one.fan_id]) for one in counted if one.fan_id in fans]
     brought = [one.fan_id for one in known if any(_is_for_two(rule) for rule in rules[one.name])]
     referred = await _referred(session, programme, brought) if brought else {}
@@ -62,7 +62,7 @@ async def earn_by_referrals(session: AsyncSession, programme: Programme, fan_ids
     defined = (await definitions_of(session, programme.brand_id, [REGISTER])).get(REGISTER)
     if defined is not None and defined.from_fans:
         return []
-    fans = sorted(set((await current_fans(session, programme.brand_id, fan_ids)).values()))
+    fans = sorted(set((await hold_fans(session, programme.brand_id, fan_ids)).values()))
     mine = (among(session, events.c.fan_id, fans), events.c.name == REGISTER)
     ranked = func.row_number().over(partition_by=events.c.fan_id, order_by=(events.c.occurred_at, events.c.id))
     told = select(events.c.id, events.c.fan_id, events.c.occurred_at, ranked.label("rank")).where(*mine).subquery()
@@ -92,7 +92,7 @@ async def _referred(session: AsyncSession, programme: Programme, fan_ids: Sequen
     )
     columns = (referrals.c.id, referrals.c.invitee_fan_id, referrals.c.referrer_fan_id)
     rows = (await session.execute(select(*columns).where(*mine))).all()
-    there = await current_fans(session, programme.brand_id, {row.referrer_fan_id for row in rows}) if rows else {}
+    there = await hold_fans(session, programme.brand_id, {row.referrer_fan_id for row in rows}) if rows else {}
     return {row.invitee_fan_id: row for row in rows if row.referrer_fan_id in there}
 
 

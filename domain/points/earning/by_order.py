@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.bulk import among
 from domain.errors import Conflict
+from domain.fans.holding import hold_fans
 from domain.orders.models import SPENT, Order, OrderState
 from domain.points.earning.by_event import ACTOR, rules_about
 from domain.points.earning.granting import Earning, grant, grants
@@ -15,7 +16,6 @@ from domain.points.earning.models import Basis
 from domain.points.earning.names import ORDER_PAID, ORDER_RECEIVED
 from domain.points.earning.rules import Amounts, in_force, kept, wanted
 from domain.points.earning.taking import Taking, take
-from domain.points.earning.whose import current_fans
 from domain.points.ledger.accounts import lock_of_fans
 from domain.points.programme.rules import Programme
 from domain.tables import table_of
@@ -36,7 +36,7 @@ async def earn_by_orders(session: AsyncSession, programme: Programme, order_ids:
     of_rules = [rule for about in rules.values() for rule in about]
     seen = await _orders(session, programme, order_ids)
     earning = {row.fan_id for row in seen.values() if any(_earning(rule, row, row.fan_id) for rule in of_rules)}
-    fans = await current_fans(session, programme.brand_id, earning | await _granted_to(session, programme, order_ids))
+    fans = await hold_fans(session, programme.brand_id, earning | await _granted_to(session, programme, order_ids))
     if fans:
         await lock_of_fans(session, programme, set(fans.values()))
     # whoever changes an order after this look leaves a note that is worked off after what is written here: the orders

@@ -72,7 +72,7 @@ async def grant(
 ) -> list[Granted]:
     """Grant what was not granted yet and return it; of two that name one source the earlier counts.
 
-    The fans are the brand's, as `current_fans` keeps them. A constant number of statements whatever the size. What caps
+    The fans are the brand's, as `hold_fans` keeps them. A constant number of statements whatever the size. What caps
     leave nothing of is kept too, so that it can be explained and is never looked at again.
     """
     wanted = {one.source: one for one in sorted(earnings, key=_order, reverse=True)}

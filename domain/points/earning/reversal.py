@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import audit, clock
 from domain.errors import BadInput, NotFound
 from domain.events.rules import is_name
+from domain.fans.holding import hold_fans
 from domain.fans.models import Fan
 from domain.points.earning.granting import grants
 from domain.points.earning.names import ORDER_EVENTS
 from domain.points.earning.rules import Amounts
 from domain.points.earning.taking import Taking, take
-from domain.points.earning.whose import current_fans
 from domain.points.ledger.accounts import lock_of_fans
 from domain.points.ledger.models import REASON_LENGTH
 from domain.points.programme.rules import Programme
@@ -55,13 +55,13 @@ async def reverse_registration(
     of it was granted or it was all reversed before.
     """
     _check(wanted)
-    there = await current_fans(session, programme.brand_id, [fan.id])
+    there = await hold_fans(session, programme.brand_id, [fan.id])
     if fan.id not in there:
         raise NotFound("No such fan.", field=("input", "fanId"))
     fan_id = there[fan.id]
     referral = await _referral(session, fan_id)
     both = {fan_id} if referral is None else {fan_id, referral.referrer_fan_id}
-    living = await current_fans(session, programme.brand_id, both)
+    living = await hold_fans(session, programme.brand_id, both)
     await lock_of_fans(session, programme, set(living.values()))
     of = _of(programme, fan_id, referral, wanted)
     locked = select(grants).where(*of).order_by(grants.c.id).limit(MOST_AT_ONCE).with_for_update()

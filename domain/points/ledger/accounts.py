@@ -11,15 +11,14 @@ from domain.bulk import among
 from domain.compiled import Among, Compiled
 from domain.database import insert_ignore
 from domain.errors import NotFound
-from domain.fans.models import Fan
+from domain.fans.holding import hold_fans
 from domain.looks import Asked
-from domain.persons.models import FanAlias
 from domain.points.ledger.models import BALANCES, MAX_POINTS, EntryKind, PointAccount, PointLot
 from domain.points.ledger.rules import Balances, InsufficientPoints, PointsLimit
 from domain.points.programme.rules import Programme
 from domain.tables import table_of
 
-accounts, lots, fans, aliases = table_of(PointAccount), table_of(PointLot), table_of(Fan), table_of(FanAlias)
+accounts, lots = table_of(PointAccount), table_of(PointLot)
 
 # which column of an account the entries of a kind change
 COLUMNS = {kind: kind.value.lower() for kind in BALANCES} | {EntryKind.REDEEMED: "spent", EntryKind.EXPIRED: "expired"}
@@ -165,10 +164,7 @@ def _account(row: Any) -> Account:
 
 
 async def _opened(session: AsyncSession, programme: Programme, fan_ids: set[int]) -> dict[int, Account]:
-    there = await _there(session, programme, fan_ids)
-    now = {fan_id: fan_id for fan_id in there}
-    if len(there) < len(fan_ids):
-        now |= await _who_they_are(session, programme, fan_ids - there)
+    now = await hold_fans(session, programme.brand_id, fan_ids, erased=True)
     if len(now) < len(fan_ids):
         raise NotFound("No such fan.", field=("fanId",))
     place = {"group_id": programme.group_id, "brand_id": programme.brand_id, "former": False}
@@ -176,17 +172,3 @@ async def _opened(session: AsyncSession, programme: Programme, fan_ids: set[int]
     await session.execute(insert_ignore(session, accounts, rows))
     found = await _current(session, programme, set(now.values()))
     return {asked: found[fan_id] for asked, fan_id in now.items()}
-
-
-async def _there(session: AsyncSession, programme: Programme, fan_ids: Collection[int]) -> set[int]:
-    """Return those who are fans of the brand, and hold them there: a merge takes the row away."""
-    mine = (fans.c.brand_id == programme.brand_id, among(session, fans.c.id, sorted(fan_ids)))
-    held = select(fans.c.id).where(*mine).order_by(fans.c.id).with_for_update(read=True, key_share=True)
-    return set((await session.execute(held)).scalars())
-
-
-async def _who_they_are(session: AsyncSession, programme: Programme, gone: Collection[int]) -> dict[int, int]:
-    mine = (aliases.c.brand_id == programme.brand_id, among(session, aliases.c.old_id, sorted(gone)))
-    led = {row.old_id: row.fan_id for row in await session.execute(select(aliases).where(*mine))}
-    there = await _there(session, programme, set(led.values()))
-    return {old: fan_id for old, fan_id in led.items() if fan_id in there}
