@@ -10,16 +10,15 @@ from domain.compiled import dumps, written
 
 # The driver asks of every value in an array whether it is an array too, which costs more than the value. A text that
 # PostgreSQL takes apart costs a tenth of that; what has no cheap text goes as the driver's array.
-_NUMBERS, _MOMENTS, _BYTES, _TEXTS, _JSON, _OTHERS = "numbers", "moments", "bytes", "texts", "json", "others"
+_PLAIN, _BYTES, _TEXTS, _JSON, _OTHERS = "plain", "bytes", "texts", "json", "others"
 _WAYS = {
-    **dict.fromkeys(("BIGINT", "INTEGER", "SMALLINT", "BOOLEAN", "DATE"), _NUMBERS),
-    "TIMESTAMP WITH TIME ZONE": _MOMENTS,
+    **dict.fromkeys(("BIGINT", "INTEGER", "SMALLINT", "BOOLEAN", "DATE", "TIMESTAMP WITH TIME ZONE"), _PLAIN),
     "BYTEA": _BYTES,
     "text": _TEXTS,
     "JSONB": _JSON,
 }
 _UNFOLDED = {
-    **dict.fromkeys((_NUMBERS, _MOMENTS, _BYTES), "unnest(${0}::text::{1}[])"),
+    **dict.fromkeys((_PLAIN, _BYTES), "unnest(${0}::text::{1}[])"),
     _TEXTS: "json_array_elements_text(${0}::text::json)",
     _JSON: "jsonb_array_elements(${0}::text::jsonb)",
     _OTHERS: "unnest(${0}::{1}[])",
@@ -97,11 +96,8 @@ def _alone(table: Table, name: str, value: Any) -> Any:
     return dumps(value) if value is not None and _column(table, name).way == _JSON else value
 
 
-def _numbers(values: Sequence[Any]) -> str:
-    return "{" + ",".join(map(str, values)).replace("None", "NULL") + "}"
-
-
-def _moments(values: Sequence[Any]) -> str:
+def _plain(values: Sequence[Any]) -> str:
+    # what JSON writes of numbers, days and moments is what stands in an array's text, and null is NULL
     return "{" + dumps(values)[1:-1] + "}"
 
 
@@ -110,8 +106,7 @@ def _bytes(values: Sequence[Any]) -> str:
 
 
 _ENCODED: Mapping[str, Callable[[Sequence[Any]], Any]] = {
-    _NUMBERS: _numbers,
-    _MOMENTS: _moments,
+    _PLAIN: _plain,
     _BYTES: _bytes,
     _TEXTS: dumps,
     _JSON: dumps,

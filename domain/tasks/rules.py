@@ -16,6 +16,7 @@ from domain.points.earning.rules import (
     frequency_cut,
     judge,
     limits,
+    resets_at,
     wanted,
 )
 
@@ -71,8 +72,8 @@ def one_deed(rule: Rule) -> Amounts:
 
 def _rooms(rule: Rule, usage: Usage, day: date, zone: tzinfo) -> tuple[Room, ...]:
     return tuple(
-        Room(cap, limit, max(0, limit - used[place + 1]), resets)
-        for cap, place, limit, used, resets in limits(rule, usage, day, zone)
+        Room(cap, limit, max(0, limit - used[place + 1]), resets_at(period, day, zone))
+        for cap, place, limit, used, period in limits(rule, usage)
     )
 
 
@@ -88,9 +89,9 @@ def _room_at(rule: Rule, usage: Usage, place: int, day: date, zone: tzinfo) -> d
     """Return when all that keeps points (0) or growth (1) from a fan is over; None where something never is."""
     often = frequency_cut(rule, usage, day, zone)
     ends = [] if often is None else [often.resets_at]
-    for _, kept, limit, used, resets in limits(rule, usage, day, zone):
+    for _, kept, limit, used, period in limits(rule, usage):
         if kept == place and used[place + 1] >= limit:
             # a cap of nothing at all never has room
-            ends.append(resets if limit else None)
+            ends.append(resets_at(period, day, zone) if limit else None)
     moments = [end for end in ends if end is not None]
     return max(moments) if len(moments) == len(ends) else None

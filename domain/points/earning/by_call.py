@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeGuard
 
@@ -44,6 +45,11 @@ class Call:
     @property
     def key(self) -> str:
         return self.once.key
+
+    @cached_property
+    def source(self) -> str:
+        """What the caller's key earns, by its natural key."""
+        return source_of(self.once.principal, self.once.key)
 
 
 class Earned(NamedTuple):
@@ -114,7 +120,7 @@ def _said(
     if known is not None:
         # by whoever held the account until now
         return _again(call, known)
-    source = _source(call)
+    source = call.source
     row = made.get(source) or before.granted.get(source)
     if row is None:
         assert refusal is not None, "what is not refused is granted, now or before"
@@ -142,17 +148,13 @@ def _response(earned: Earned) -> dict[str, int]:
 
 def _earning(call: Call) -> Earning:
     reference = f"PointRule:{call.rule.id}"
-    what = (call.rule, call.fan_id, _source(call), call.at, wanted(call.rule), reference)
+    what = (call.rule, call.fan_id, call.source, call.at, wanted(call.rule), reference)
     return Earning(*what, request_key=call.key)
 
 
 def _deed(programme: Programme, given: Granted) -> audit.Deed:
     detail = {"rule": given.earning.rule.id, **given.verdict.granted._asdict()}
     return audit.Deed(programme.group_id, programme.brand_id, "points:earn", f"Fan:{given.row.fan_id}", detail)
-
-
-def _source(call: Call) -> str:
-    return source_of(call.once.principal, call.key)
 
 
 def source_of(principal: str, key: str) -> str:

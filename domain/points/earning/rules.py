@@ -116,11 +116,11 @@ def judge(rule: Rule, desired: Amounts, usage: Usage, day: date, zone: tzinfo) -
         return Verdict(desired, NOTHING, (again,))
     left = list(desired)
     cuts = []
-    for cap, place, limit, used, resets in limits(rule, usage, day, zone):
+    for cap, place, limit, used, period in limits(rule, usage):
         room = max(0, limit - used[place + 1])
         if left[place] > room:
             left[place] = room
-            cuts.append(Cut(cap, resets))
+            cuts.append(Cut(cap, resets_at(period, day, zone)))
     return Verdict(desired, Amounts(*left), tuple(cuts))
 
 
@@ -133,8 +133,8 @@ def frequency_cut(rule: Rule, usage: Usage, day: date, zone: tzinfo) -> Cut | No
     return None
 
 
-def limits(rule: Rule, usage: Usage, day: date, zone: tzinfo) -> Iterator[tuple[Cap, int, int, Used, datetime | None]]:
-    """Yield each cap the rule has: whether it is of points (0) or growth (1), how high, and how much is used of it."""
+def limits(rule: Rule, usage: Usage) -> Iterator[tuple[Cap, int, int, Used, Period]]:
+    """Yield each cap the rule has: of points (0) or growth (1), how high, what is used of it, and its period."""
     caps = (
         (Cap.DAILY_POINTS, 0, rule.daily_points_cap, Period.DAY),
         (Cap.DAILY_GROWTH, 1, rule.daily_growth_cap, Period.DAY),
@@ -143,13 +143,13 @@ def limits(rule: Rule, usage: Usage, day: date, zone: tzinfo) -> Iterator[tuple[
     )
     for cap, place, limit, period in caps:
         if limit is not None:
-            yield cap, place, limit, usage.get(period, UNUSED), resets_at(period, day, zone)
+            yield cap, place, limit, usage.get(period, UNUSED), period
 
 
 def remaining(rule: Rule, usage: Usage) -> Amounts:
     """Return how much an earning of this day could give at most."""
     most = [MOST, MOST]
-    for _, place, limit, used, _ in limits(rule, usage, EVER, UTC):
+    for _, place, limit, used, _ in limits(rule, usage):
         most[place] = min(most[place], max(0, limit - used[place + 1]))
     spent = frequency_cut(rule, usage, EVER, UTC) is not None
     return NOTHING if spent else Amounts(*most)
