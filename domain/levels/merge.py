@@ -23,7 +23,7 @@ _SAID = tuple(Standing.__dataclass_fields__)
 
 
 class FanLevels:
-    """Moves where fans stand, before their points: the ledger then tells whose growth changed.
+    """Moves where fans stand, before their points: when the ledger moves those, levels follow.
 
     Comes back after the points, and looks at the growth both have in the end.
     """

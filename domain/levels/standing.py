@@ -82,8 +82,8 @@ async def follow_growth(
     """Bring the levels of a brand's fans up to the growth they have now; their accounts are locked and written.
 
     Mostly no level changes, and to see that takes no statement of those who were looked at `before`, under the same
-    lock, and else one look. A level that the brand defines meanwhile is for `domain.levels.upkeep`, which waits for the
-    accounts.
+    lock, and else one look. A ladder that the brand defines meanwhile is for `domain.levels.upkeep`, which waits for
+    the accounts, and for whoever opens one.
     """
     if not growth:
         return

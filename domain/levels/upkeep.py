@@ -1,19 +1,25 @@
 """The worker's side: looking at all fans of a brand whose levels changed, and at those whose months are over."""
 
+import asyncio
+import time
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy import ColumnElement, Select, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import bulk, clock
-from domain.database import Database
+from domain.database import LOCK_WAIT_SECONDS, Database
+from domain.errors import Conflict
 from domain.fans.models import Fan
 from domain.levels.models import FanLevel, Level, LevelProgramme
-from domain.levels.standing import Cause, lock_accounts, look_again
+from domain.levels.standing import Cause, accounts, lock_accounts, look_again
+from domain.running import is_postgresql
 from domain.scope import system_scope
 from domain.tables import table_of
 
 FANS_PER_STEP = 1_000
+OPENERS_SECONDS = 0.02
 PRINCIPAL = "system:levels"
 _SCOPE = system_scope("levels")
 fans, levels = table_of(Fan), table_of(Level)
@@ -40,6 +46,7 @@ async def _settle(database: Database, limit: int) -> bool:
         mine = (fans.c.brand_id == programme.brand_id, fans.c.id > programme.settled_to)
         found = select(fans.c.id).where(*mine).order_by(fans.c.id).limit(limit)
         ids = list((await session.execute(found)).scalars())
+        await _let_openers_end(session, ids)
         await lock_accounts(session, ids)
         await look_again(session, ids, principal=PRINCIPAL, cause=Cause.LADDER)
         await _rank_again(session, ids)
@@ -47,6 +54,35 @@ async def _settle(database: Database, limit: int) -> bool:
         settled = update(programmes).where(programmes.c.brand_id == programme.brand_id).values(settled_to=last)
         await session.execute(settled)
     return True
+
+
+async def _let_openers_end(session: AsyncSession, fan_ids: Collection[int]) -> None:
+    """Wait for whoever opens the first account of one of the fans: until it is committed nobody can see and lock it.
+
+    They hold the fan meanwhile. It is enough that each fan is free once: who opens an account after that looks at the
+    ladder that is in force by now. Raises Conflict where one is held for too long, and then the step is done again.
+    """
+    if not is_postgresql(session):
+        return  # one writer at a time
+    until = time.monotonic() + LOCK_WAIT_SECONDS
+    left = await _without_account(session, fan_ids)
+    while left:
+        async with session.begin_nested() as barrier:
+            mine = select(fans.c.id).where(bulk.among(session, fans.c.id, sorted(left)))
+            free = set((await session.execute(mine.with_for_update(skip_locked=True))).scalars())
+            # nobody shall wait for this
+            await barrier.rollback()
+        left = await _without_account(session, left - free)
+        if left and time.monotonic() > until:
+            raise Conflict
+        if left:
+            await asyncio.sleep(OPENERS_SECONDS)
+
+
+async def _without_account(session: AsyncSession, fan_ids: Collection[int]) -> set[int]:
+    own = (accounts.c.fan_id == fans.c.id, accounts.c.former.is_(False))
+    mine = (bulk.among(session, fans.c.id, sorted(fan_ids)), ~exists().where(*own))
+    return set((await session.execute(select(fans.c.id).where(*mine))).scalars())
 
 
 def _unsettled() -> Select[Any]:

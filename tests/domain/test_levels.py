@@ -8,7 +8,10 @@ import pytest
 from sqlalchemy import select, update
 
 from domain import clock
+from domain.bulk import write_together
 from domain.errors import Conflict
+from domain.fans.models import Fan
+from domain.levels import upkeep
 from domain.levels.models import Demotion, FanLevel, Level, LevelProgramme
 from domain.levels.upkeep import tend
 from domain.persons.merging import Wanted, merge_persons
@@ -24,6 +27,7 @@ from tests.world import World
 
 ONE, TWO, THREE, FOUR = (f"g1/b1/d1#{number}" for number in range(1, 5))
 levels, fan_levels, programmes, changes = (table_of(m) for m in (Level, FanLevel, LevelProgramme, FanChange))
+fans = table_of(Fan)
 
 
 async def rows(world: World, statement: Any) -> list[Any]:
@@ -275,3 +279,50 @@ async def test_what_was_deducted_adds_up_and_is_split_again(world: World) -> Non
     assert together == [(600,)]
     found = {row.fan_id: row.deducted for row in await rows(world, select(fan_levels))}
     assert found == {world.fans[ONE]: 500, world.fans[TWO]: 100}
+
+
+async def test_whoever_earns_their_first_growth_while_the_ladder_comes_is_not_left_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account is opened and not committed: the worker cannot lock it, and the earning looked at no ladder."""
+    if world.services.database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    looked, go = asyncio.Event(), asyncio.Event()
+
+    async def late(*given: Any) -> None:
+        looked.set()
+        await go.wait()
+        await write_together(*given)
+
+    monkeypatch.setattr("domain.points.ledger.book.write_together", late)
+    earning = asyncio.create_task(grow(world, ONE, 600))
+    await looked.wait()
+    await give_ladder(world, settled=False)
+    settling = asyncio.create_task(settle(world))
+    await asyncio.sleep(0.3)
+    assert not settling.done()
+    go.set()
+    await earning
+    await settling
+
+    assert await held(world, ONE, TWO) == ["SILVER", None]
+
+
+async def test_a_step_that_waits_too_long_for_a_fan_is_done_again_and_keeps_nobody_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if world.services.database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    monkeypatch.setattr(upkeep, "LOCK_WAIT_SECONDS", 0.3)
+    await give_ladder(world, settled=False)
+    mine = select(fans.c.id).where(fans.c.id == world.fans[ONE])
+    async with world.services.database.writing(EVERYTHING) as session:
+        await session.execute(mine.with_for_update(read=True, key_share=True))
+        settling = asyncio.create_task(settle(world))
+        await asyncio.sleep(0.1)
+        async with world.services.database.writing(EVERYTHING) as other:
+            await other.execute(select(fans.c.id).where(fans.c.id == world.fans[TWO]).with_for_update())
+        with pytest.raises(Conflict):
+            await settling
+
+    assert await settle(world) == 1

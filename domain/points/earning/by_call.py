@@ -18,7 +18,6 @@ from domain.points.earning.granting import Before, Earning, Granted, grant_new, 
 from domain.points.earning.models import Beneficiary, PointGrant, PointRule
 from domain.points.earning.names import ORDER_EVENTS
 from domain.points.earning.rules import in_force, wanted
-from domain.points.ledger.accounts import Account, lock_missing
 from domain.points.programme.rules import Programme
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -63,23 +62,23 @@ class Earned(NamedTuple):
 
 
 async def earn_by_calls(
-    session: AsyncSession, programme: Programme, calls: Sequence[Call], locked: Mapping[int, Account]
+    session: AsyncSession, programme: Programme, calls: Sequence[Call]
 ) -> list[Earned | DomainError]:
     """Grant what the rules give, as far as caps go, and return for each call what it earned or what refuses it.
 
-    The calls are one caller's, each with its own key, and their fans are the brand's and kept there; `locked` are the
-    accounts they have. A key that was used before, however long ago, is answered with the grant it made. A refusal is
-    BadInput, PointRuleNotInForce or, where the key was used for something else, IdempotencyConflict. A constant number
-    of statements.
+    The calls are one caller's, each with its own key, and their fans are the brand's and kept there. A key that was
+    used before, however long ago, is answered with the grant it made, and waits for no account. A refusal is BadInput,
+    PointRuleNotInForce or, where the key was used for something else, IdempotencyConflict. A constant number of
+    statements.
     """
     said = {one.key: _again(one, one.known) for one in calls if one.known is not None}
     left = [one for one in calls if one.key not in said]
-    said |= await _earned(session, programme, left, locked) if left else {}
+    said |= await _earned(session, programme, left) if left else {}
     return [said[one.key] for one in calls]
 
 
 async def _earned(
-    session: AsyncSession, programme: Programme, calls: Sequence[Call], locked: Mapping[int, Account]
+    session: AsyncSession, programme: Programme, calls: Sequence[Call]
 ) -> dict[str, Earned | DomainError]:
     """Return, by the calls' keys, what each earned now or before, or what refuses it.
 
@@ -91,8 +90,7 @@ async def _earned(
     sure, doubtful = _parted(earnings, refused)
     actor = calls[0].once.principal
     keys = known_among(actor, calls[0].once.mutation, list(earnings))
-    accounts = await lock_missing(session, programme, {one.fan_id for one in sure}, locked)
-    before, (rows,) = await look_before(session, programme, accounts, sure, keys, doubtful=doubtful)
+    before, (rows,) = await look_before(session, programme, sure, keys, doubtful=doubtful)
     known = by_key(rows)
     fresh = [one for one in sure if one.request_key not in known and one.source not in before.granted]
     said: dict[str, Earned | DomainError] = {}

@@ -78,8 +78,7 @@ async def grant(
     wanted = {one.source: one for one in sorted(earnings, key=_order, reverse=True)}
     if not wanted:
         return []
-    accounts = await lock_of_fans(session, programme, {one.fan_id for one in wanted.values()})
-    before, _ = await look_before(session, programme, accounts, list(wanted.values()))
+    before, _ = await look_before(session, programme, list(wanted.values()))
     fresh = [one for source, one in wanted.items() if source not in before.granted]
     return await grant_new(session, programme, fresh, before, actor=actor)
 
@@ -87,17 +86,17 @@ async def grant(
 async def look_before(
     session: AsyncSession,
     programme: Programme,
-    accounts: Mapping[int, Account],
     earnings: Sequence[Earning],
     *also: Asked,
     doubtful: Sequence[Earning] = (),
 ) -> tuple[Before, Sequence[Sequence[Any]]]:
-    """Look at what is known of what fans may earn, their accounts being locked, and return what is `also` asked for.
+    """Lock the accounts of fans, look at what is known of what they may earn, and return what is `also` asked for.
 
-    Each earning has its own source. The `doubtful` need no account, and all that is looked at is whether they were
-    granted.
+    Each earning has its own source. Of the `doubtful` no account is opened, and all that is looked at is whether they
+    were granted.
     """
-    fans = {accounts[one.fan_id].fan_id for one in earnings}
+    fans, unsure = {one.fan_id for one in earnings}, {one.fan_id for one in doubtful}
+    accounts = await lock_of_fans(session, programme, fans, if_there=unsure)
     counting = {one.source: _Counted.of(programme, one, accounts[one.fan_id].fan_id) for one in earnings}
     sources = list(counting)
     seen = await look(
@@ -105,7 +104,7 @@ async def look_before(
         granted_among(programme.brand_id, [*sources, *(one.source for one in doubtful)]),
         known_among(programme.brand_id, sources),
         used_among({key for one in counting.values() for key in one.keys}),
-        *levels_among(programme.brand_id, fans),
+        *levels_among(programme.brand_id, {account.fan_id for account in accounts.values()}),
         *also,
         ids={grants: len(sources), transfers: len(sources)},
     )

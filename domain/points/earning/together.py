@@ -19,7 +19,6 @@ from domain.places import places
 from domain.points.earning import queries
 from domain.points.earning.by_call import Call, Earned, earn_by_calls
 from domain.points.earning.models import PointGrant
-from domain.points.ledger.accounts import Account, locked, locked_among
 from domain.points.programme.queries import by_brand, programmes_among
 from domain.points.programme.rules import Programme
 from domain.scope import Scope
@@ -74,16 +73,32 @@ async def earn_each(database: Database, asked: Sequence[Asked], *, dry_run: bool
     answers: dict[str, Outcome] = {}
     left: Sequence[Asked] = asked
     while left:
-        some = await _earn_some(database, left, again=left is not asked, dry_run=dry_run)
+        try:
+            some = await _earn_some(database, left, follow=left is not asked, dry_run=dry_run)
+        except DomainError:
+            if not answers:
+                raise
+            # the others are written, and were they done again with these they would be told as replays
+            some = await _each_alone(database, left, dry_run=dry_run)
         answers |= some
         left = [one for one in left if one.key not in some]
     return [answers[one.key] for one in asked]
 
 
-async def _earn_some(database: Database, asked: Sequence[Asked], *, again: bool, dry_run: bool) -> dict[str, Outcome]:
+async def _each_alone(database: Database, asked: Sequence[Asked], *, dry_run: bool) -> dict[str, Outcome]:
+    said: dict[str, Outcome] = {}
+    for one in asked:
+        try:
+            (said[one.key],) = await earn_each(database, [one], dry_run=dry_run)
+        except DomainError as refusal:
+            said[one.key] = refusal
+    return said
+
+
+async def _earn_some(database: Database, asked: Sequence[Asked], *, follow: bool, dry_run: bool) -> dict[str, Outcome]:
     async def once() -> dict[str, Outcome]:
         async with database.writing(asked[0].scope, dry_run=dry_run) as session:
-            return await _earn_in_a_brand(session, asked, again=again)
+            return await _earn_in_a_brand(session, asked, follow=follow)
 
     try:
         return await once()
@@ -94,13 +109,15 @@ async def _earn_some(database: Database, asked: Sequence[Asked], *, again: bool,
         return await once()
 
 
-async def _earn_in_a_brand(session: AsyncSession, asked: Sequence[Asked], *, again: bool = False) -> dict[str, Outcome]:
+async def _earn_in_a_brand(
+    session: AsyncSession, asked: Sequence[Asked], *, follow: bool = False
+) -> dict[str, Outcome]:
     """Answer, by their keys, the calls about fans of one brand, and refuse those about no fan of the caller's.
 
-    Calls are left out about fans of other brands, and about those who are to be found `again`.
+    Calls are left out about fans of other brands and, unless ids are to be followed, about those who are not there.
     """
     scope = asked[0].scope
-    brand_id = None if again else places(scope.nodes(EARN)).get("brand_id")
+    brand_id = None if follow else places(scope.nodes(EARN)).get("brand_id")
     if brand_id is not None:
         # mostly they are there, and to find them first costs a trip
         return await _earn_of(session, brand_id, {one.fan_id: one.fan_id for one in asked}, asked)
@@ -117,17 +134,16 @@ async def _earn_of(
     session: AsyncSession, brand_id: int, fans: Mapping[int, int], asked: Sequence[Asked]
 ) -> dict[str, Outcome]:
     """Answer the calls about those of the fans, by the ids asked for, who are there, in the brand and the caller's."""
-    scope, fan_ids = asked[0].scope, set(fans.values())
+    scope = asked[0].scope
     seen = await look(
         session,
-        # who is there is kept there from here on; their accounts are locked after that, as a merge does
-        held_among(scope, fan_ids, EARN),
-        locked_among(fan_ids),
+        # kept there from here on; accounts are locked after that, and only of those who are seen to earn
+        held_among(scope, set(fans.values()), EARN),
         queries.rules_among(scope, brand_id, {one.code for one in asked}),
         programmes_among([brand_id]),
         known_among(scope.principal, MUTATION, [one.key for one in asked]),
     )
-    held, accounts, rules, programmes, known = seen.rows
+    held, rules, programmes, known = seen.rows
     there, by_code, answers = {row.id for row in held}, {rule.code: rule for rule in rules}, by_key(known)
     mine = [one for one in asked if fans[one.fan_id] in there]
     said: dict[str, Outcome] = {one.key: _no_such_rule() for one in mine if one.code not in by_code}
@@ -140,18 +156,11 @@ async def _earn_of(
         return Call(by_code[one.code], fans[one.fan_id], one.at or now, once, answers.get(one.key))
 
     calls = [call(one) for one in mine if one.key not in said]
-    return said | await _earn(session, scope, programme, calls, locked(programme, accounts))
+    return said | await _earn(session, scope, programme, calls)
 
 
-async def _earn(
-    session: AsyncSession,
-    scope: Scope,
-    programme: Programme,
-    calls: Sequence[Call],
-    accounts: Mapping[int, Account],
-) -> dict[str, Outcome]:
-    outcomes = await earn_by_calls(session, programme, calls, accounts)
-    said = dict(zip((one.key for one in calls), outcomes, strict=True))
+async def _earn(session: AsyncSession, scope: Scope, programme: Programme, calls: Sequence[Call]) -> dict[str, Outcome]:
+    said = dict(zip((one.key for one in calls), await earn_by_calls(session, programme, calls), strict=True))
     earned = {key: one for key, one in said.items() if isinstance(one, Earned)}
     grants = {one.grant_id: one.made for one in earned.values() if one.made is not None}
     before = {one.grant_id for one in earned.values()} - grants.keys()

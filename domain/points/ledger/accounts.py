@@ -1,6 +1,6 @@
 """Accounts of fans: opened where there is none, and locked in one order, so that no two wait for each other."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,6 @@ from domain.compiled import Among, Compiled
 from domain.database import insert_ignore
 from domain.errors import NotFound
 from domain.fans.holding import hold_fans
-from domain.looks import Asked
 from domain.points.ledger.models import BALANCES, MAX_POINTS, EntryKind, PointAccount, PointLot
 from domain.points.ledger.rules import Balances, InsufficientPoints, PointsLimit
 from domain.points.programme.rules import Programme
@@ -71,31 +70,20 @@ class Account:
         self.changed[column] = self.changed.get(column, 0) + amount
 
 
-async def lock_of_fans(session: AsyncSession, programme: Programme, fan_ids: Collection[int]) -> dict[int, Account]:
+async def lock_of_fans(
+    session: AsyncSession, programme: Programme, fan_ids: Iterable[int], *, if_there: Iterable[int] = ()
+) -> dict[int, Account]:
     """Return the accounts of the brand's fans by the ids asked for, locked until the transaction ends.
 
-    The id of a fan who was merged away leads to who they are now. Raises NotFound for a fan the brand has not.
+    The id of a fan who was merged away leads to who they are now. Raises NotFound for a fan the brand has not. Accounts
+    of the fans `if_there` are locked with them, and not opened.
     """
-    return await lock_missing(session, programme, fan_ids, await _current(session, programme, set(fan_ids)))
-
-
-def locked_among(fan_ids: Collection[int]) -> Asked:
-    """Ask for the accounts that fans have, and lock them. To be asked beside what is locked before them, or alone."""
-    return Asked(_select_current, {"fans": sorted(set(fan_ids))})
-
-
-def locked(programme: Programme, rows: Iterable[Any]) -> dict[int, Account]:
-    """Return what was locked so of the brand, by fan."""
-    # of a brand's accounts and a fan's, SQLite would look through the brand's
-    return {row.fan_id: _account(row) for row in rows if row.brand_id == programme.brand_id}
-
-
-async def lock_missing(
-    session: AsyncSession, programme: Programme, fan_ids: Collection[int], found: Mapping[int, Account]
-) -> dict[int, Account]:
-    """Return what `lock_of_fans` does, where those that were there are `found` and locked."""
-    missing = set(fan_ids) - found.keys()
-    return {**found, **(await _opened(session, programme, missing) if missing else {})}
+    wanted = set(fan_ids)
+    found = await _current(session, programme, wanted.union(if_there))
+    missing = wanted - found.keys()
+    if missing:
+        found |= await _opened(session, programme, missing)
+    return found
 
 
 async def lock_accounts(session: AsyncSession, ids: Collection[int], *, waiting: bool = True) -> dict[int, Account]:
@@ -140,8 +128,9 @@ def _select_left(among: Among) -> Select[Any]:
 
 
 async def _current(session: AsyncSession, programme: Programme, fan_ids: Collection[int]) -> dict[int, Account]:
-    one = locked_among(fan_ids)
-    return locked(programme, await one.select.rows(session, **one.values))
+    # of a brand's accounts and a fan's, SQLite would look through the brand's
+    found = await _select_current.rows(session, fans=sorted(fan_ids))
+    return {row.fan_id: _account(row) for row in found if row.brand_id == programme.brand_id}
 
 
 @Compiled
