@@ -11,14 +11,14 @@ from domain.audit import AuditEntry
 from domain.errors import DomainError, IdempotencyConflict, NotFound
 from domain.fans.models import Fan
 from domain.gather import Gathered
-from domain.points.earning import together
+from domain.points.earning import queries, together
 from domain.points.earning.by_call import PointRuleNotInForce
 from domain.points.earning.models import PointRule
 from domain.points.earning.together import Answered, Asked, gathered
 from domain.points.ledger.accounts import accounts
 from domain.points.ledger.models import MAX_POINTS
 from domain.points.ledger.rules import PointsLimit
-from domain.scope import Scope
+from domain.scope import Scope, TenantSet
 from domain.tables import table_of
 from tests.cast import EVERYTHING, changed, scope_of, snapshot
 from tests.domain.test_mall import merge
@@ -377,7 +377,7 @@ async def test_an_old_id_is_followed_in_a_transaction_of_its_own_and_the_others_
     await sound(world)
 
 
-async def test_whoever_reaches_one_brand_earns_in_three_statements(client: Client) -> None:
+async def test_whoever_reaches_one_brand_earns_in_four_statements(client: Client) -> None:
     world, database = client.world, client.world.services.database
     if database.dialect == "sqlite":
         pytest.skip("a look is a statement for each of its parts")
@@ -391,5 +391,64 @@ async def test_whoever_reaches_one_brand_earns_in_three_statements(client: Clien
             await together.earn_each(database, [asked(world, scope, f"{name}1", name) for name in (FAN, OTHER)])
         counts.append(len(statements))
 
-    # a look with the locks, a look under them, and what is written; others' fans are found first
-    assert counts == [3, 4]
+    # a look that holds the fans, the accounts' lock, a look under it, and what is written; others' fans are found first
+    assert counts == [4, 5]
+
+
+async def test_who_needs_no_account_waits_for_none_and_holds_none(client: Client) -> None:
+    """A replay, a code that names no rule, and a fan out of reach are answered at once, whoever holds the account."""
+    world, database = client.world, client.world.services.database
+    if database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    await rule(client, "post", "post", points=2)
+    service = await scope_of(world, "SERVICE")
+    first = [asked(world, service, "a"), asked(world, service, "b", THIRD), asked(world, service, "c", OTHER)]
+    await together.earn_each(database, first)
+    d1 = TenantSet(
+        dealers=frozenset({world.nodes["g1/b1/d1"]}),
+        above_brands=frozenset({world.nodes["g1/b1"]}),
+        above_groups=frozenset({world.nodes["g1"]}),
+    )
+    dealer = Scope("api_key:99", world.nodes["g1"], {together.EARN: d1, queries.READ: d1})
+
+    async with database.writing(EVERYTHING) as session:
+        busy = accounts.c.fan_id.in_([world.fans[FAN], world.fans[THIRD]])
+        await session.execute(select(accounts.c.id).where(busy).with_for_update(key_share=True))
+        async with asyncio.timeout(1.5):
+            (replay,) = await together.earn_each(database, [asked(world, service, "a")])
+            (no_rule,) = await together.earn_each(database, [asked(world, service, "d", code="nothing")])
+            (foreign,) = await together.earn_each(database, [asked(world, dealer, "e", THIRD)])
+            mixed = [asked(world, dealer, "f", THIRD), asked(world, dealer, "g", OTHER)]
+            out_of_reach, good = await together.earn_each(database, mixed)
+
+    assert not isinstance(replay, DomainError)
+    assert replay["replayed"]
+    assert [(type(one), one.field) for one in (no_rule, foreign, out_of_reach) if isinstance(one, NotFound)] == [
+        (NotFound, ("input", "code")),
+        (NotFound, ("input", "fanId")),
+        (NotFound, ("input", "fanId")),
+    ]
+    assert not isinstance(good, DomainError)
+    assert [(await has(world, world.fans[name])).spendable for name in (FAN, THIRD, OTHER)] == [2, 2, 4]
+    await sound(world)
+
+
+async def test_what_is_committed_of_a_batch_is_no_replay_where_an_old_id_is_refused_after_it(
+    client: Client, batches: list[int]
+) -> None:
+    world, database, lane = client.world, client.world.services.database, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=2)
+    await merge(world, OTHER, FAN)
+    scope = await scope_of(world, "SERVICE")
+    await lane.do(asked(world, scope, "before", OTHER))
+    async with database.writing(EVERYTHING) as session:
+        full = accounts.c.fan_id == world.fans[OTHER]
+        await session.execute(update(accounts).where(full).values(spendable=MAX_POINTS))
+    wanted = [asked(world, scope, "a0", THIRD), asked(world, scope, "a", THIRD), asked(world, scope, "b", FAN)]
+
+    said = await all_at_once(lane, [*wanted, asked(world, scope, "c", THIRD)])
+
+    assert [isinstance(one, PointsLimit) for one in said] == [False, False, True, False]
+    assert [one["replayed"] for one in said if not isinstance(one, DomainError)] == [False] * 3
+    assert max(batches) >= 3
+    assert (await has(world, world.fans[THIRD])).spendable == 6
