@@ -84,7 +84,9 @@ def _report(found: dict[str, Found], bars: Bars, given: Options) -> None:
 
 
 def _line(what: str, beside: Beside) -> tuple[str, ...]:
-    against = ("-", "-") if beside.alone is None else (figure(beside.alone), times(beside.ratio or 0))
+    against = ("-", "-")
+    if beside.alone is not None and beside.ratio is not None:
+        against = figure(beside.alone), times(beside.ratio)
     return what, figure(beside.rate), figure(beside.p99), *against
 
 
@@ -101,14 +103,15 @@ def _judge(found: dict[str, Found], bars: Bars) -> None:
 
 
 def _heading(given: Options) -> str:
-    rounds = f"medians of {given.rounds} rounds of {given.seconds:g} s in turns, the ratio too,"
+    rounds = f"medians of {given.rounds} rounds of {given.seconds:g} s in turns"
     return f"""## Points
 
 {given.clients} clients on {given.fans:,} fans, one process, without HTTP; {rounds} with the database alone: pgbench
 with as many clients and one statement that writes the same rows, as superuser behind no wall, and sqlite3 on one
-connection with the statements of one earn. PostgreSQL's tables are vacuumed before each. Every commit is durable; one
-request in 50 is sent again. `earnPoints` is what the mutation does after GraphQL for a service of the brand: key, rule,
-caps, grant, audit and ledger. A checkpoint is forced after each third of the soak."""
+connection with the statements of one earn. The ratio is the median of each round's own, not the quotient of the columns.
+PostgreSQL's tables are vacuumed before each. Every commit is durable; one request in 50 is sent again. `earnPoints` is
+what the mutation does after GraphQL for a service of the brand (who reaches several costs a trip more): key, rule, caps,
+grant, audit and ledger. A checkpoint is forced after each third of the soak."""
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Taking back what a registration earned that was made only for its points (恶意注册)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,25 +59,11 @@ async def reverse_registration(
     there = await hold_fans(session, programme.brand_id, [fan.id])
     if fan.id not in there:
         raise NotFound("No such fan.", field=("input", "fanId"))
-    fan_id = there[fan.id]
-    referral = await _referral(session, fan_id)
-    both = {fan_id} if referral is None else {fan_id, referral.referrer_fan_id}
-    living = await hold_fans(session, programme.brand_id, both)
-    await lock_of_fans(session, programme, set(living.values()))
-    of = _of(programme, fan_id, referral, wanted)
-    locked = select(grants).where(*of).order_by(grants.c.id).limit(MOST_AT_ONCE).with_for_update()
-    rows = (await session.execute(locked)).all()
+    rows = await _granted(session, programme, there[fan.id], wanted)
     if not rows:
         raise NotFound("Nothing was granted for this that is not taken back.", field=("input", "fanId"))
-    takings = [
-        Taking(
-            row,
-            Amounts(row.granted_points - row.taken_points, row.granted_growth - row.taken_growth),
-            wanted.reason,
-            f"Fan:{fan_id}",
-        )
-        for row in rows
-    ]
+    subject = f"Fan:{there[fan.id]}"
+    takings = [Taking(row, _left(row), wanted.reason, subject) for row in rows]
     done = await take(session, programme, takings, actor=principal, reversed_at=clock.now())
     made = Reversed(
         [row.id for row in rows],
@@ -86,9 +73,24 @@ async def reverse_registration(
         sum(one.left_growth for one in done),
     )
     detail = {"event": wanted.event, "reason": wanted.reason, **vars(made)}
-    deed = audit.Deed(programme.group_id, programme.brand_id, "points:reverse", f"Fan:{fan_id}", detail)
+    deed = audit.Deed(programme.group_id, programme.brand_id, "points:reverse", subject, detail)
     await audit.record(session, principal, [deed])
     return made
+
+
+async def _granted(session: AsyncSession, programme: Programme, fan_id: int, wanted: Registration) -> Sequence[Any]:
+    """Return what was granted for the registration and is not reversed, with the accounts of both and it locked."""
+    referral = await _referral(session, fan_id)
+    both = {fan_id} if referral is None else {fan_id, referral.referrer_fan_id}
+    living = await hold_fans(session, programme.brand_id, both)
+    await lock_of_fans(session, programme, set(living.values()))
+    of = _of(programme, fan_id, referral, wanted)
+    locked = select(grants).where(*of).order_by(grants.c.id).limit(MOST_AT_ONCE).with_for_update()
+    return (await session.execute(locked)).all()
+
+
+def _left(grant: Any) -> Amounts:
+    return Amounts(grant.granted_points - grant.taken_points, grant.granted_growth - grant.taken_growth)
 
 
 async def _referral(session: AsyncSession, fan_id: int) -> Any:

@@ -1,7 +1,6 @@
 """The one place that writes the ledger: transfers on locked accounts, with their entries, lots and draws."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from domain.bulk import Bulk, insert_rows, next_ids, write_together
 from domain.errors import DomainError
 from domain.levels.standing import LevelsHeld, follow_growth
 from domain.points.ledger.accounts import Account, accounts
+from domain.points.ledger.drafts import Draft, NewLot, for_the_fan, posted
 from domain.points.ledger.models import (
     EntryKind,
     PendingState,
@@ -23,45 +23,11 @@ from domain.points.ledger.models import (
     PointTransfer,
     TransferKind,
 )
-from domain.points.ledger.rules import OWN, Balances, Posted, Why, signed_by
+from domain.points.ledger.rules import Posted, Why, signed_by
 from domain.tables import table_of
 
 transfers, entries, lots = table_of(PointTransfer), table_of(PointEntry), table_of(PointLot)
 draws, pendings = table_of(PointDraw), table_of(PointPending)
-_SPENT = {EntryKind.SPENDABLE, EntryKind.DEBT}
-
-
-@dataclass
-class NewLot:
-    """A lot a transfer makes."""
-
-    granted: int
-    granted_at: datetime
-    expires_at: datetime | None
-    from_lot_id: int | None = None
-
-
-@dataclass
-class Draft:
-    """A transfer that is not written yet. Its amounts are taken into the account when it is made."""
-
-    account: Account
-    kind: TransferKind
-    changes: Mapping[EntryKind, int]
-    why: Why
-    source: str | None
-    points: int
-    growth: int
-    balances: Balances
-    reverses_id: int | None = None
-    available_at: datetime | None = None
-    lots: list[NewLot] = field(default_factory=list)
-    draws: dict[int, int] = field(default_factory=dict)
-    id: int = 0
-
-    @property
-    def key(self) -> str:
-        return self.source or f"{OWN}{self.kind.value.lower()}:{self.id}"
 
 
 class Book:
@@ -94,7 +60,7 @@ class Book:
         except DomainError:
             account.holds, account.changed = before
             raise
-        points, growth = _for_the_fan(kind, made)
+        points, growth = for_the_fan(kind, made)
         draft = Draft(account, kind, made, why, source, points, growth, account.balances, reverses_id, available_at)
         self.drafts.append(draft)
         return draft
@@ -173,28 +139,6 @@ class Book:
         ]
         if rows:
             await session.execute(insert(pendings), rows)
-
-
-def posted(draft: Draft) -> Posted:
-    """Say what a draft that was written has become."""
-    holds = draft.balances
-    return Posted(
-        *(draft.id, draft.kind, draft.account.fan_id, draft.key, draft.points, draft.growth),
-        *(holds.spendable + holds.debt, holds.growth, draft.available_at is not None),
-    )
-
-
-def _for_the_fan(kind: TransferKind, changes: Mapping[EntryKind, int]) -> tuple[int, int]:
-    """Say what a transfer does for the fan: an earn that waits counts in full, its end by what comes free."""
-    points, growth = set(_SPENT), {EntryKind.GROWTH}
-    if kind in (TransferKind.EARN, TransferKind.CANCEL):
-        points, growth = points | {EntryKind.PENDING}, growth | {EntryKind.GROWTH_PENDING}
-    if kind is TransferKind.SPEND and EntryKind.HELD in changes:
-        points = {EntryKind.HELD}
-    return (
-        sum(amount for entry, amount in changes.items() if entry in points),
-        sum(amount for entry, amount in changes.items() if entry in growth),
-    )
 
 
 def _changes(changed: Sequence[Account]) -> Bulk:

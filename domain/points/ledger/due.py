@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import clock
 from domain.bulk import among
 from domain.points.ledger.accounts import Account, load_lots, lock_accounts, lots
-from domain.points.ledger.book import Book, Draft, pendings, transfers
+from domain.points.ledger.book import Book, pendings, transfers
+from domain.points.ledger.drafts import Draft
 from domain.points.ledger.earning import add_lot, credit
 from domain.points.ledger.models import EntryKind, PendingState, TransferKind
 from domain.points.ledger.rules import OWN, PointsLimit, Why

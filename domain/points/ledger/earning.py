@@ -11,7 +11,8 @@ from domain.bulk import Bulk, write_together
 from domain.levels.standing import LevelsHeld, levels_among, levels_held
 from domain.looks import look
 from domain.points.ledger.accounts import Account, lock_of_fans
-from domain.points.ledger.book import Book, Draft, NewLot, transfers
+from domain.points.ledger.book import Book, transfers
+from domain.points.ledger.drafts import Draft, NewLot
 from domain.points.ledger.models import EntryKind, TransferKind
 from domain.points.ledger.replays import by_source, known_among, replayed
 from domain.points.ledger.rules import Earn, Posted, SourceConflict, Why, check_amount, check_texts

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.points.ledger.accounts import Account, Lot
-from domain.points.ledger.book import Book, Draft, NewLot
+from domain.points.ledger.book import Book
+from domain.points.ledger.drafts import Draft, NewLot
 from domain.points.ledger.models import EntryKind, TransferKind
 from domain.points.ledger.rules import Posted, Why
 

@@ -6,7 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.points.ledger.accounts import Account, load_lots, lots
-from domain.points.ledger.book import Book, Draft, draws
+from domain.points.ledger.book import Book, draws
+from domain.points.ledger.drafts import Draft
 from domain.points.ledger.due import expire_now, let_go
 from domain.points.ledger.earning import credit
 from domain.points.ledger.models import EntryKind, TransferKind

@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.errors import BadInput, Conflict, NotFound
 from domain.points.ledger.accounts import Account, load_lots, lock_with_heir
-from domain.points.ledger.book import Book, Draft, entries, pendings, transfers
+from domain.points.ledger.book import Book, entries, pendings, transfers
+from domain.points.ledger.drafts import Draft
 from domain.points.ledger.due import expire_now, release_key
 from domain.points.ledger.models import EntryKind, PendingState, TransferKind
 from domain.points.ledger.replays import known, replayed
