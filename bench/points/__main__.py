@@ -108,10 +108,10 @@ def _heading(given: Options) -> str:
 
 {given.clients} clients on {given.fans:,} fans, one process, without HTTP; {rounds} with the database alone: pgbench
 with as many clients and one statement that writes the same rows, as superuser behind no wall, and sqlite3 on one
-connection with the statements of one earn. The ratio is the median of each round's own, not the quotient of the columns.
-PostgreSQL's tables are vacuumed before each. Every commit is durable; one request in 50 is sent again. `earnPoints` is
-what the mutation does after GraphQL for a service of the brand (who reaches several costs a trip more): key, rule, caps,
-grant, audit and ledger. A checkpoint is forced after each third of the soak."""
+connection with the statements of one earn. The ratio is the median of each round's own, not the quotient of the
+columns. PostgreSQL's tables are vacuumed before each. Every commit is durable; one request in 50 is sent again.
+`earnPoints` is what the mutation does after GraphQL for a service of the brand (who reaches several costs a trip more):
+key, rule, caps, grant, audit and ledger. A checkpoint is forced after each third of the soak."""
 
 
 if __name__ == "__main__":
