@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.access.rules import Node
-from domain.errors import DomainError, Forbidden, NotFound
+from domain.errors import Forbidden, NotFound
 from domain.fans.models import Fan
 from domain.fans.queries import fans_by_any_id
 from domain.idempotency import Answer, run_once
@@ -52,7 +52,7 @@ async def earn_points(context: Context, input: Earning) -> dict[str, Any]:
     if not input.dry_run:
         return await context.services.earning.do(asked)
     (said,) = await earn_each(context.services.database, [asked], dry_run=True)
-    if isinstance(said, DomainError):
+    if isinstance(said, Exception):
         raise said
     return said
 

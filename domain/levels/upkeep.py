@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, select, update
+from sqlalchemy import ColumnElement, Select, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import bulk, clock
@@ -13,13 +12,12 @@ from domain.database import LOCK_WAIT_SECONDS, Database
 from domain.errors import Conflict
 from domain.fans.models import Fan
 from domain.levels.models import FanLevel, Level, LevelProgramme
-from domain.levels.standing import Cause, accounts, lock_accounts, look_again
-from domain.running import is_postgresql
+from domain.levels.standing import Cause, lock_accounts, look_again
 from domain.scope import system_scope
 from domain.tables import table_of
 
 FANS_PER_STEP = 1_000
-OPENERS_SECONDS = 0.02
+OTHERS_SECONDS = 0.02
 PRINCIPAL = "system:levels"
 _SCOPE = system_scope("levels")
 fans, levels = table_of(Fan), table_of(Level)
@@ -31,22 +29,32 @@ async def tend(database: Database, limit: int = FANS_PER_STEP) -> bool:
 
     A worker that is killed loses the step in hand. Two at once take turns.
     """
-    return await _settle(database, limit) or await _end_periods(database, limit)
+    try:
+        settled = await _settle(database, limit)
+    except Conflict:
+        # what holds up one brand's ladder does not hold up everybody's months
+        await _end_periods(database, limit)
+        raise
+    return settled or await _end_periods(database, limit)
 
 
 async def _settle(database: Database, limit: int) -> bool:
+    # mostly there is none, and to see that must not cost SQLite its only writer
     async with database.reading(_SCOPE) as session:
-        # mostly there is none, and to see that must not cost SQLite its only writer
-        if (await session.execute(_unsettled())).first() is None:
-            return False
+        seen = (await session.execute(_unsettled())).one_or_none()
+    if seen is None:
+        return False
+    if seen.settled_to == 0:
+        await _let_others_end(database)
     async with database.writing(_SCOPE) as session:
         programme = (await session.execute(_unsettled().with_for_update(skip_locked=True))).one_or_none()
         if programme is None:
             return False
+        if programme.settled_to == 0 and programme != seen:
+            return True  # another ladder than that for which others were waited for
         mine = (fans.c.brand_id == programme.brand_id, fans.c.id > programme.settled_to)
         found = select(fans.c.id).where(*mine).order_by(fans.c.id).limit(limit)
         ids = list((await session.execute(found)).scalars())
-        await _let_openers_end(session, ids)
         await lock_accounts(session, ids)
         await look_again(session, ids, principal=PRINCIPAL, cause=Cause.LADDER)
         await _rank_again(session, ids)
@@ -56,38 +64,35 @@ async def _settle(database: Database, limit: int) -> bool:
     return True
 
 
-async def _let_openers_end(session: AsyncSession, fan_ids: Collection[int]) -> None:
-    """Wait for whoever opens the first account of one of the fans: until it is committed nobody can see and lock it.
+async def _let_others_end(database: Database) -> None:
+    """Wait for all who write now: they may have looked at the ladder of before.
 
-    They hold the fan meanwhile. It is enough that each fan is free once: who opens an account after that looks at the
-    ladder that is in force by now. Raises Conflict where one is held for too long, and then the step is done again.
+    What they do not show before they commit nobody could lock: the first account of a fan, or a fan who comes back as a
+    merge is undone. Whoever writes later looks at the ladder that is in force by now. Raises Conflict where one takes
+    too long; then the step is done again.
     """
-    if not is_postgresql(session):
+    if database.dialect == "sqlite":
         return  # one writer at a time
     until = time.monotonic() + LOCK_WAIT_SECONDS
-    left = await _without_account(session, fan_ids)
-    while left:
-        async with session.begin_nested() as barrier:
-            mine = select(fans.c.id).where(bulk.among(session, fans.c.id, sorted(left)))
-            free = set((await session.execute(mine.with_for_update(skip_locked=True))).scalars())
-            # nobody shall wait for this
-            await barrier.rollback()
-        left = await _without_account(session, left - free)
-        if left and time.monotonic() > until:
+    writing = await _writing(database)
+    while writing:
+        if time.monotonic() > until:
             raise Conflict
-        if left:
-            await asyncio.sleep(OPENERS_SECONDS)
+        await asyncio.sleep(OTHERS_SECONDS)
+        writing &= await _writing(database)
 
 
-async def _without_account(session: AsyncSession, fan_ids: Collection[int]) -> set[int]:
-    own = (accounts.c.fan_id == fans.c.id, accounts.c.former.is_(False))
-    mine = (bulk.among(session, fans.c.id, sorted(fan_ids)), ~exists().where(*own))
-    return set((await session.execute(select(fans.c.id).where(*mine))).scalars())
+async def _writing(database: Database) -> set[str]:
+    """Return the transactions in this database that write. Each look is a session, in which the view stands still."""
+    mine = text("datname = current_database() AND backend_xid IS NOT NULL")
+    async with database.reading(_SCOPE) as session:
+        found = select(text("backend_xid::text")).select_from(text("pg_stat_activity")).where(mine)
+        return set((await session.execute(found)).scalars())
 
 
 def _unsettled() -> Select[Any]:
-    wanted = select(programmes.c.brand_id, programmes.c.settled_to).where(programmes.c.settled_to.is_not(None))
-    return wanted.order_by(programmes.c.brand_id).limit(1)
+    columns = (programmes.c.brand_id, programmes.c.settled_to, programmes.c.version)
+    return select(*columns).where(programmes.c.settled_to.is_not(None)).order_by(programmes.c.brand_id).limit(1)
 
 
 async def _rank_again(session: AsyncSession, ids: list[int]) -> None:

@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
 from domain.events.models import FanEvent
+from domain.fans.models import Fan
 from domain.orders.models import OrderState
 from domain.orders.refunds import RefundBatch, record_refunds
 from domain.orders.rules import IdentityInput, OrderInput, RefundInput
@@ -302,8 +303,13 @@ async def test_who_was_merged_away_or_erased_meanwhile_is_who_they_are_now_or_no
 
     assert await earn(world, Noted(1, world.fans[FAN], "post", NOON)) == 1
     await look_at(world, one)
-
     assert {row.fan_id for row in await granted(world)} == {world.fans[OTHER]}
+
+    async with world.services.database.writing(EVERYTHING) as session:
+        erased = table_of(Fan).c.id == world.fans[OTHER]
+        await session.execute(update(table_of(Fan)).where(erased).values(erased_at=NOON))
+    assert await earn(world, Noted(2, world.fans[FAN], "post", NOON)) == 0
+    assert await earn(world, Noted(3, world.fans[OTHER], "post", NOON)) == 0
     await sound(world)
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from domain.audit import AuditEntry
-from domain.errors import DomainError, IdempotencyConflict, NotFound
+from domain.errors import Conflict, DomainError, IdempotencyConflict, NotFound
 from domain.fans.models import Fan
 from domain.gather import Gathered
 from domain.points.earning import queries, together
@@ -299,7 +299,7 @@ async def test_a_repeat_is_answered_whose_rule_ends_while_the_first_is_under_way
 
     (refused,) = await new
     repeat: Any = (await again)[0]
-    assert not isinstance(first, DomainError)
+    assert not isinstance(first, Exception)
     assert (repeat["replayed"], repeat["grant"].id) == (True, first["grant"].id)
     assert isinstance(refused, PointRuleNotInForce)
     assert (await has(world, world.fans[FAN])).spendable == 4
@@ -328,7 +328,7 @@ async def test_who_is_merged_meanwhile_and_fans_of_other_brands_hold_up_nobody(c
         account = select(accounts.c.id).where(accounts.c.fan_id == world.fans[high])
         await session.execute(account.with_for_update(nowait=True))
 
-    assert [isinstance(one, DomainError) for one in (*mine, *await waiting)] == [False] * 4
+    assert [isinstance(one, Exception) for one in (*mine, *await waiting)] == [False] * 4
     assert [(await has(world, world.fans[name])).spendable for name in (low, high, of_b2)] == [2, 4, 5]
 
 
@@ -346,7 +346,7 @@ async def test_the_old_id_of_a_fan_of_another_brand_leads_nobody_there(client: C
     assert changed(before, await snapshot(world)) == set()
     mixed = await together.earn_each(database, [asked(world, scope, "b", gone), asked(world, scope, "c")])
 
-    assert [isinstance(one, DomainError) for one in mixed] == [True, False]
+    assert [isinstance(one, Exception) for one in mixed] == [True, False]
     assert [(await has(world, world.fans[name])).spendable for name in (into, FAN)] == [0, 2]
 
 
@@ -368,8 +368,8 @@ async def test_an_old_id_is_followed_in_a_transaction_of_its_own_and_the_others_
 
     assert tries == [4, 2]
     assert isinstance(nobody, NotFound)
-    assert not isinstance(old, DomainError)
-    assert not isinstance(there, DomainError)
+    assert not isinstance(old, Exception)
+    assert not isinstance(there, Exception)
     assert not isinstance(other, DomainError)
     assert [old["grant"].fan_id, there["grant"].fan_id] == [world.fans[OTHER]] * 2
     assert [there["balance"], old["balance"]] == [2, 4]
@@ -421,7 +421,7 @@ async def test_who_needs_no_account_waits_for_none_and_holds_none(client: Client
             mixed = [asked(world, dealer, "f", THIRD), asked(world, dealer, "g", OTHER)]
             out_of_reach, good = await together.earn_each(database, mixed)
 
-    assert not isinstance(replay, DomainError)
+    assert not isinstance(replay, Exception)
     assert replay["replayed"]
     assert [(type(one), one.field) for one in (no_rule, foreign, out_of_reach) if isinstance(one, NotFound)] == [
         (NotFound, ("input", "code")),
@@ -452,3 +452,49 @@ async def test_what_is_committed_of_a_batch_is_no_replay_where_an_old_id_is_refu
     assert [one["replayed"] for one in said if not isinstance(one, DomainError)] == [False] * 3
     assert max(batches) >= 3
     assert (await has(world, world.fans[THIRD])).spendable == 6
+
+
+async def test_those_whose_transaction_is_refused_after_another_wait_beside_each_other(client: Client) -> None:
+    """Each waits for the lock of its account: were they done in turns, the last would wait as often as there are."""
+    world, database = client.world, client.world.services.database
+    if database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    await rule(client, "post", "post", points=2)
+    await rule(client, "post", "post", brand="g1/b2", points=5)
+    scope = await scope_of(world, "HQ1")
+    busy, free = [name for name in world.fans if name.startswith("g1/b2/")][:2]
+    await together.earn_each(database, [asked(world, scope, f"w{name}", name) for name in (FAN, busy, free)])
+    wanted = [asked(world, scope, "a"), *(asked(world, scope, f"b{n}", busy) for n in range(5))]
+
+    async with database.writing(EVERYTHING) as session:
+        mine = select(accounts.c.id).where(accounts.c.fan_id == world.fans[busy])
+        await session.execute(mine.with_for_update(key_share=True))
+        async with asyncio.timeout(9):
+            first, *refused, last = await together.earn_each(database, [*wanted, asked(world, scope, "c", free)])
+
+    assert [type(one) for one in refused] == [Conflict] * 5
+    assert [one["replayed"] for one in (first, last) if not isinstance(one, Exception)] == [False, False]
+    assert [(await has(world, world.fans[name])).spendable for name in (FAN, busy, free)] == [4, 5, 10]
+
+
+async def test_what_is_committed_is_no_replay_where_a_fault_of_ours_comes_after_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, lane = client.world, gathered(client.world.services.database)
+    await rule(client, "post", "post", points=2)
+    await rule(client, "post", "post", brand="g1/b2", points=5)
+    scope, earn_of = await scope_of(world, "HQ1"), together._earn_of
+    of_b2 = next(name for name in world.fans if name.startswith("g1/b2/"))
+
+    async def faulty(session: Any, brand_id: int, *given: Any) -> Any:
+        if brand_id == world.nodes["g1/b2"]:
+            raise RuntimeError("a fault")
+        return await earn_of(session, brand_id, *given)
+
+    monkeypatch.setattr(together, "_earn_of", faulty)
+    wanted = [asked(world, scope, key, name) for key, name in (("a", FAN), ("b", OTHER), ("c", of_b2))]
+    said = await asyncio.gather(*(lane.do(one) for one in wanted), return_exceptions=True)
+
+    assert [type(one) for one in said] == [dict, dict, RuntimeError]
+    assert [one["replayed"] for one in said if isinstance(one, dict)] == [False, False]
+    assert (await has(world, world.fans[FAN])).spendable == 2

@@ -308,21 +308,68 @@ async def test_whoever_earns_their_first_growth_while_the_ladder_comes_is_not_le
     assert await held(world, ONE, TWO) == ["SILVER", None]
 
 
-async def test_a_step_that_waits_too_long_for_a_fan_is_done_again_and_keeps_nobody_waiting(
+async def test_whoever_comes_back_by_an_undoing_while_the_ladder_comes_is_not_left_behind(world: World) -> None:
+    """The undoing looked at no ladder, and nobody sees the fan it brings back before it is committed."""
+    if world.services.database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    await grow(world, ONE, 600)
+    await grow(world, TWO, 600)
+    merged = await merge(world, ONE, TWO)
+    async with world.services.database.writing(EVERYTHING) as session:
+        await unmerge(session, world.nodes["g1"], merged, later=Side.SURVIVOR, principal="staff:1")
+        await give_ladder(world, settled=False)
+        settling = asyncio.create_task(settle(world))
+        await asyncio.sleep(0.3)
+        assert not settling.done()
+    await settling
+
+    assert await held(world, ONE, TWO) == ["SILVER", "SILVER"]
+
+
+async def test_a_step_that_waits_too_long_is_done_again_and_keeps_nobody_waiting(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if world.services.database.dialect == "sqlite":
         pytest.skip("one writer at a time")
     monkeypatch.setattr(upkeep, "LOCK_WAIT_SECONDS", 0.3)
-    await give_ladder(world, settled=False)
+    await grow(world, TWO, 600)
+    await give_ladder(world, demotion=Demotion.PERIODIC, valid_months=12)
+    async with world.services.database.writing(EVERYTHING) as session:
+        await session.execute(update(fan_levels).values(valid_until=clock.now() - timedelta(seconds=1)))
+    await give_ladder(world, demotion=Demotion.PERIODIC, valid_months=6, settled=False)
     mine = select(fans.c.id).where(fans.c.id == world.fans[ONE])
     async with world.services.database.writing(EVERYTHING) as session:
         await session.execute(mine.with_for_update(read=True, key_share=True))
         settling = asyncio.create_task(settle(world))
         await asyncio.sleep(0.1)
         async with world.services.database.writing(EVERYTHING) as other:
-            await other.execute(select(fans.c.id).where(fans.c.id == world.fans[TWO]).with_for_update())
+            await other.execute(select(fans.c.id).where(fans.c.id == world.fans[TWO]).with_for_update(nowait=True))
         with pytest.raises(Conflict):
             await settling
+        # months end meanwhile
+        assert await held(world, TWO) == ["BRONZE"]
 
     assert await settle(world) == 1
+
+
+async def test_a_fan_whom_somebody_always_writes_about_holds_up_no_ladder(world: World) -> None:
+    if world.services.database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    await give_ladder(world, settled=False)
+    mine = select(fans.c.id).where(fans.c.id == world.fans[ONE]).with_for_update(read=True, key_share=True)
+    over = asyncio.Event()
+
+    async def hold(after: float) -> None:
+        await asyncio.sleep(after)
+        while not over.is_set():
+            async with world.services.database.writing(EVERYTHING) as session:
+                await session.execute(mine)
+                await asyncio.sleep(0.1)
+
+    holding = [asyncio.create_task(hold(number * 0.04)) for number in range(3)]
+    await asyncio.sleep(0.2)
+    done = await settle(world)
+    over.set()
+    await asyncio.gather(*holding)
+
+    assert done == 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -99,7 +99,8 @@ async def _earned(
         made = {one.earning.source: one.row for one in given}
         said.update({one.key: _said(one, before, known.get(one.key), made, refused.get(one.key)) for one in calls})
         deeds = [_deed(programme, one) for one in given]
-        anew = [(one.once, _response(earned)) for one in calls if _is_new(earned := said[one.key])]
+        answered = [(one.once, said[one.key]) for one in calls if one.key not in known]
+        anew = [(once, _response(earned)) for once, earned in answered if isinstance(earned, Earned)]
         # the keys last: PostgreSQL begins with what is written last, and so in the order of the keys
         return [*audit.entries_of(actor, deeds), *([kept_answers(anew)] if anew else [])]
 
@@ -126,7 +127,8 @@ def _said(
     if (row.rule_id, row.fan_id) != (call.rule.id, call.fan_id):
         return IdempotencyConflict(field=("input", "idempotencyKey"))
     holds = before.accounts[call.fan_id].balances
-    return Earned(row.id, holds.active, holds.growth, made.get(source))
+    # one granted before whose key is forgotten is a replay too
+    return Earned(row.id, holds.active, holds.growth, made.get(source), replayed=source not in made)
 
 
 def _again(call: Call, known: Any) -> Earned | DomainError:
@@ -134,10 +136,6 @@ def _again(call: Call, known: Any) -> Earned | DomainError:
     if isinstance(response, DomainError):
         return response
     return Earned(response["grant"], response["balance"], response["growth"], replayed=True)
-
-
-def _is_new(earned: Earned | DomainError) -> TypeGuard[Earned]:
-    return isinstance(earned, Earned) and not earned.replayed
 
 
 def _response(earned: Earned) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """What services say that fans earned, gathered: calls of one caller that come together share a transaction."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import clock
 from domain.database import Database
-from domain.errors import Conflict, DomainError, NotFound
+from domain.errors import Conflict, NotFound
 from domain.fans.holding import find_fans, held_among
 from domain.gather import Gathered
 from domain.idempotency import Once, by_key, known_among
@@ -41,7 +42,7 @@ class Asked:
 
 
 Answered = dict[str, Any]
-Outcome = Answered | DomainError
+Outcome = Answered | Exception
 
 
 def gathered(database: Database) -> Gathered[Asked, Answered]:
@@ -67,31 +68,30 @@ def lanes(database: Database) -> int:
 async def earn_each(database: Database, asked: Sequence[Asked], *, dry_run: bool = False) -> list[Outcome]:
     """Answer calls of one caller's same rights, each with its own key, or refuse some.
 
-    A transaction for each of their brands, which for most callers is one, and one more where the id of a fan who was
-    merged away has to be followed.
+    A transaction for each of their brands, which for most callers is one, and one more where somebody is not found by
+    the id asked for: fans who were merged away have to be followed.
     """
     answers: dict[str, Outcome] = {}
     left: Sequence[Asked] = asked
     while left:
         try:
             some = await _earn_some(database, left, follow=left is not asked, dry_run=dry_run)
-        except DomainError:
+        except Exception:
             if not answers:
                 raise
             # the others are written, and were they done again with these they would be told as replays
-            some = await _each_alone(database, left, dry_run=dry_run)
+            alone = await asyncio.gather(*(_earn_alone(database, one, dry_run=dry_run) for one in left))
+            some = {one.key: said for one, said in zip(left, alone, strict=True)}
         answers |= some
         left = [one for one in left if one.key not in some]
     return [answers[one.key] for one in asked]
 
 
-async def _each_alone(database: Database, asked: Sequence[Asked], *, dry_run: bool) -> dict[str, Outcome]:
-    said: dict[str, Outcome] = {}
-    for one in asked:
-        try:
-            (said[one.key],) = await earn_each(database, [one], dry_run=dry_run)
-        except DomainError as refusal:
-            said[one.key] = refusal
+async def _earn_alone(database: Database, asked: Asked, *, dry_run: bool) -> Outcome:
+    try:
+        (said,) = await earn_each(database, [asked], dry_run=dry_run)
+    except Exception as fault:  # noqa: BLE001 (whatever it was, it is said to whom it concerns)
+        return fault
     return said
 
 
