@@ -5,10 +5,10 @@ nothing loads lazily and nothing can be flushed, which is why a hot list costs m
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlalchemy import ColumnElement, FromClause, Select, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
@@ -72,10 +72,24 @@ class Referred(NamedTuple):
     rows: Callable[[Scope], Select[Any]]
 
 
+class Listed(NamedTuple):
+    """The rows of each owner written into one, in the relation's order (see `schema/lookahead/lists.py`).
+
+    `bare` is what is referred to alone, and `owns` has one of the relation's own columns beside it, by its name; NULL
+    where that cannot be. `version` selects a number that grows with every change of what is referred to.
+    """
+
+    rows: Table
+    bare: str
+    owns: Mapping[str, str]
+    version: Callable[[Scope], Select[Any]]
+
+
 class Among(NamedTuple):
     """A relation to many as one select: the rows of all owners, whose they are, and which come first.
 
     `readable` is the condition on an owner's row, of those it was read with, that the caller may read the relation too.
+    `listed` has the same rows where they are kept by their owner as well.
     """
 
     rows: Select[Any]
@@ -83,3 +97,4 @@ class Among(NamedTuple):
     order: Sequence[ColumnElement[Any]]
     readable: Callable[[Scope, FromClause], ColumnElement[bool]]
     referred: Referred
+    listed: Listed | None = None

@@ -13,7 +13,7 @@ _LISTS = ("groups", "brands", "dealers", "stores", "fans", "above_groups", "abov
 # What places a row of each table; a table's own id stands in for the level it is.
 FAN_TABLES = ("fans", "orders", "redemptions")
 BRAND_TABLES = (
-    *("channel_accounts", "identity_brands", "fan_aliases", "fan_tags"),
+    *("channel_accounts", "identity_brands", "fan_aliases", "fan_tags", "fan_tag_lists"),
     *("order_lines", "cascades", "shares", "referrals"),
     *("event_definitions", "events", "event_keys", "event_counts", "fan_activity", "follows", "hot_counts"),
     *("attributes", "fan_attributes", "fan_changes", "fan_name_parts"),

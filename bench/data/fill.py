@@ -55,7 +55,7 @@ async def fill(admin_url: str, size: Size, progress: Progress) -> None:
         indexes = [tuple(row) for row in await one.fetch(_INDEXES)]
         for name, _ in indexes:
             await one.execute(f'DROP INDEX "{name}"')
-        await asyncio.gather(_people(one, size, progress), _chunks(other, "fan_tags", size.fans, (), progress))
+        await asyncio.gather(_people(one, size, progress), _tags(other, size, progress))
         await _index(one, other, [definition for _, definition in indexes], progress)
         await one.execute("DROP SCHEMA bench CASCADE")
         await one.fetch(_SEQUENCES, size.fans, size.orders)
@@ -85,6 +85,12 @@ async def _people(connection: "Connection", size: Size, progress: Progress) -> N
     await connection.execute("ANALYZE bench.spent")
     await _chunks(connection, "persons", size.fans, (), progress)
     await _chunks(connection, "fans", size.fans, (), progress)
+
+
+async def _tags(connection: "Connection", size: Size, progress: Progress) -> None:
+    await _chunks(connection, "fan_tags", size.fans, (), progress)
+    await connection.execute("ANALYZE fan_tags")
+    await _chunks(connection, "fan_tag_lists", size.fans, (), progress)
 
 
 async def _chunks(connection: "Connection", name: str, total: int, more: Sequence[int], progress: Progress) -> None:

@@ -1,7 +1,16 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Float, Index, String, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from domain.columns import BigInt
@@ -79,3 +88,22 @@ class FanTag(SQLModel, table=True):
     source: TagSource = Field(default=TagSource.MANUAL, sa_type=String(16))
     first_at: datetime = moment(now=True)
     last_at: datetime = moment(now=True)
+
+
+class FanTagList(SQLModel, table=True):
+    """What a fan carries, heaviest first, as answers are made of it: fifty fans are fifty rows and not four hundred.
+
+    `tags` are the ids and `weighed` the ids with their weights, written for `schema/lookahead/lists.py`. Triggers of
+    PostgreSQL keep them (see the migration), whoever writes `fan_tags`. On SQLite the table stays empty: there nothing
+    reads it, as no answer is written ahead.
+    """
+
+    __tablename__ = "fan_tag_lists"
+    __table_args__ = (ForeignKeyConstraint(["brand_id", "fan_id"], ["fans.brand_id", "fans.id"], ondelete="CASCADE"),)
+
+    fan_id: int = Field(primary_key=True, sa_type=BigInt)
+    group_id: int = ref()
+    brand_id: int = ref()
+    length: int
+    tags: str | None = Field(default=None, sa_type=Text)
+    weighed: str | None = Field(default=None, sa_type=Text)

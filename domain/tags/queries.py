@@ -12,10 +12,11 @@ from domain.fans.filters import also
 from domain.page import Page, PageArgs, Sort, Window, read, window
 from domain.scope import Scope
 from domain.tables import table_of
-from domain.tags.models import FanTag, Tag
+from domain.tags.models import FanTag, FanTagList, Tag
+from domain.tenancy.models import Group
 
 PERMISSION = "tag:read"
-tags, fan_tags = table_of(Tag), table_of(FanTag)
+tags, fan_tags, groups = table_of(Tag), table_of(FanTag), table_of(Group)
 HEAVIEST = (fan_tags.c.weight.desc(), fan_tags.c.tag_id)
 _SHOWN = (tags.c.name, tags.c.kind, tags.c.category, tags.c.color)
 
@@ -59,6 +60,10 @@ def _readable(scope: Scope) -> ColumnElement[bool]:
     return scope.where_shared(PERMISSION, tags)
 
 
+def _version(scope: Scope) -> Select[Any]:
+    return select(groups.c.tags_version).where(groups.c.id == scope.group_id)
+
+
 # a fan carries tens of tags, so all of them are read and the heaviest kept
 FAN_TAGS_AMONG = reads.Among(
     select(fan_tags),
@@ -66,4 +71,5 @@ FAN_TAGS_AMONG = reads.Among(
     HEAVIEST,
     partial(also, permission=PERMISSION),
     reads.Referred("tag_id", lambda scope: select(tags.c.id, *_SHOWN).where(_readable(scope))),
+    reads.Listed(table_of(FanTagList), "tags", {"weight": "weighed"}, _version),
 )

@@ -4,6 +4,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from domain.columns import BigInt
 from domain.tables import key, moment, ref, within
 
 
@@ -22,7 +23,11 @@ class ChannelKind(StrEnum):
 
 
 class Group(SQLModel, table=True):
-    """A group of brands (集团). `policy_version` grows with every change of rights inside it."""
+    """A group of brands (集团).
+
+    `policy_version` grows with every change of rights inside it, and `tags_version` on PostgreSQL, where a trigger sees
+    to it, with every change of a tag.
+    """
 
     __tablename__ = "groups"
     __table_args__ = ({"info": {"node": "group_id"}},)
@@ -31,6 +36,7 @@ class Group(SQLModel, table=True):
     code: str = Field(sa_type=String(64), unique=True)
     name: str = Field(sa_type=String(200))
     policy_version: int = Field(default=1)
+    tags_version: int = Field(default=0, sa_type=BigInt, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = moment(now=True)
 
 

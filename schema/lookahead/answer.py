@@ -21,6 +21,7 @@ from domain.scope import Scope
 from schema.bind import require
 from schema.lookahead import parts
 from schema.lookahead.kept import Kept, Statement
+from schema.lookahead.lists import Texts
 from schema.lookahead.selection import (
     Asked,
     Collect,
@@ -218,7 +219,11 @@ class OnePage(_Root):
         except asyncpg.DataError:
             return None  # a value that PostgreSQL writes otherwise
         page = parts.PageRead(frame, rows, len(self._objects))
-        return orjson.Fragment(b"{%b}" % b",".join([key + part(page) for key, part in self._parts]))
+        answer = b"{%b}" % b",".join([key + part(page) for key, part in self._parts])
+        if statement.texts is None or not rows:
+            return orjson.Fragment(answer)
+        filled = await statement.texts.filled(answer, rows[0][-1])
+        return None if filled is None else orjson.Fragment(filled)
 
     def _statement(self, context: Any, given: Given, variables: VariableValues) -> Statement:
         window: Window | None = self._metadata["cut"](context, given(variables))
@@ -226,8 +231,11 @@ class OnePage(_Root):
             raise NotInSql("what has to be looked up first")
         # as a number in the text: a plan for any limit would be one for a tenth of the table
         page = window.statement.limit(literal_column(str(window.frame.size + 1))).cte("page")
-        writer = Writer(context, variables, page, window.frame.size)
+        writer = Writer(context, variables, page, window.frame.size, listed=True)
         objects = [writer.page_object(selection) for selection in self._objects]
         keys: list[ColumnElement[Any]] = [page.c[name] for name in window.frame.key_names()]
         order = [key.desc() if window.frame.descending else key.asc() for key in keys]
-        return Statement(prepare(page_statement(writer, page, [*objects, *keys], order)), window.frame)
+        hole = writer.hole
+        columns = [*objects, *keys, *([] if hole is None else [hole.version])]
+        texts = None if hole is None else Texts(context.services.database.direct, context.scope, hole)
+        return Statement(prepare(page_statement(writer, page, columns, order)), window.frame, texts)

@@ -9,6 +9,7 @@ from authz.lru import Lru
 from domain.coalesce import Coalesced
 from domain.direct import Prepared
 from domain.page import Frame
+from schema.lookahead.lists import TEXTS_BYTES, Texts
 
 MOST_BYTES = 64 * 1024 * 1024
 STATEMENT_BYTES = 8_000  # measured, for a small one beside its text
@@ -19,10 +20,11 @@ COMPILE_SHARE, COMPILE_BURST = 0.05, 0.5
 
 
 class Statement(NamedTuple):
-    """What answers a call: a page has a frame, rows are read together."""
+    """What answers a call: a page has a frame, and texts where a list in it is to be filled; rows are read together."""
 
     prepared: Prepared
     frame: Frame | None = None
+    texts: Texts | None = None
     reads: Coalesced[int, bytes] | None = None
 
 
@@ -76,4 +78,10 @@ def _size(made: Statement | None) -> int:
     if made is None:
         return 500
     values: Any = made.prepared.values.values()
-    return STATEMENT_BYTES + len(made.prepared.text) + sum(len(one) for one in values if isinstance(one, str | bytes))
+    texts = TEXTS_BYTES if made.texts else 0
+    return (
+        STATEMENT_BYTES
+        + texts
+        + len(made.prepared.text)
+        + sum(len(one) for one in values if isinstance(one, str | bytes))
+    )

@@ -9,17 +9,17 @@ from domain.page import Frame, encode_cursor
 
 
 class PageRead:
-    """A page that was read: its rows in the order of the list, each its objects and then its key."""
+    """A page that was read: its rows in the order of the list, each its objects, its key and perhaps more."""
 
     def __init__(self, frame: Frame, found: Sequence[Any], objects: int) -> None:
         self.has_next, self.has_previous = frame.neighbours(len(found))
         self.rows = frame.rows(found)
         self._order = frame.order
-        self._objects = objects
+        self._key = slice(objects, objects + len(frame.order.columns))
 
     def cursor(self, row: Any) -> str:
         """Return the cursor of a row."""
-        return encode_cursor(self._order, row[self._objects :])
+        return encode_cursor(self._order, row[self._key])
 
 
 Part = Callable[[PageRead], bytes]

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 from graphql import GraphQLEnumType, GraphQLNonNull, GraphQLOutputType
 from sqlalchemy import ColumnElement, Float, Integer, Text, case, cast, func, literal_column
 
-# JSON in the making: text of our own, which has no quote, and expressions of type text
-Pieces = list[str | ColumnElement[str]]
+# JSON in the making: text of our own, which has no quote, expressions of type text, and what is left for Python
+Pieces = list[Any]
 
 
 class NotInSql(Exception):
     """PostgreSQL cannot write this answer, or must not; it is given in another way."""
 
 
-def merged(pieces: Iterable[str | ColumnElement[str]]) -> Pieces:
+def merged(pieces: Iterable[Any]) -> Pieces:
     """Return the pieces with neighbouring texts in one."""
     found: Pieces = []
     for piece in pieces:
@@ -30,13 +30,18 @@ def merged(pieces: Iterable[str | ColumnElement[str]]) -> Pieces:
     return found
 
 
-def joined(pieces: Iterable[str | ColumnElement[str]]) -> ColumnElement[str]:
+def joined(pieces: Iterable[Any]) -> ColumnElement[str]:
     """Return the pieces as one text, in as few concatenations as can be."""
     parts = [constant(piece) if isinstance(piece, str) else piece for piece in merged(pieces)]
     if not parts:
         return cast(EMPTY, Text)
     # a literal that stands alone would have no type
     return reduce(lambda whole, part: whole.concat(part), parts) if len(parts) > 1 else cast(parts[0], Text)
+
+
+def as_bytes(text: ColumnElement[str]) -> ColumnElement[bytes]:
+    """Return the text as the bytes that are sent."""
+    return func.convert_to(text, literal_column("'UTF8'"))
 
 
 class Items(NamedTuple):

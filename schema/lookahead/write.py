@@ -6,12 +6,13 @@ from typing import Any
 
 from graphql import GraphQLList, GraphQLNonNull, get_nullable_type
 from graphql.execution.values import VariableValues, get_argument_values
-from sqlalchemy import CTE, ColumnClause, ColumnElement, FromClause, Select, any_, case, func, literal_column, select
+from sqlalchemy import CTE, ColumnClause, ColumnElement, FromClause, Select, and_, any_, case, func, select
 from sqlalchemy.sql.visitors import iterate
 
 from domain.reads import Among
+from schema.lookahead.lists import Hole, Own, hole
 from schema.lookahead.selection import Asked, Selection
-from schema.lookahead.text import NULL, Items, NotInSql, Pieces, joined, leaf
+from schema.lookahead.text import EMPTY, NULL, Items, NotInSql, Pieces, as_bytes, joined, leaf
 
 Columns = Any  # the columns of a row by name: a FromClause's `.c`, or a mapping
 # a page of so many refers to the same few often enough that each is better written once
@@ -19,19 +20,26 @@ MANY_ROWS = 200
 
 
 class Writer:
-    """Writes the objects of one statement. `grouped` gathers what the rows of the page are to be joined with."""
+    """Writes the objects of one statement. `joins` gathers what the rows of the page are to be joined with.
 
-    def __init__(self, context: Any, variables: VariableValues, page: CTE, page_size: int) -> None:
+    With `listed`, a list that is kept written is left to be filled: `hole` says how, where there is one.
+    """
+
+    hole: Hole | None = None
+
+    def __init__(
+        self, context: Any, variables: VariableValues, page: CTE, page_size: int, *, listed: bool = False
+    ) -> None:
         self._context = context
         self._variables = variables
         self._page = page
         self._page_size = page_size
-        self.grouped: list[tuple[CTE, ColumnElement[bool]]] = []
+        self._listed = listed
+        self.joins: list[tuple[FromClause, ColumnElement[bool]]] = []
 
     def page_object(self, selection: Selection) -> ColumnElement[bytes]:
         """Return the JSON of a row of the page, as the bytes that are sent."""
-        written = joined(self._object(selection, self._page.c, self._page))
-        return func.convert_to(written, literal_column("'UTF8'"))
+        return as_bytes(joined(self._object(selection, self._page.c, self._page)))
 
     def _object(self, selection: Selection, columns: Columns, row: FromClause | None) -> Pieces:
         pieces: Pieces = ["{"]
@@ -44,7 +52,8 @@ class Writer:
         field, bound = asked.field, asked.bound
         assert field is not None
         if bound.is_basic_field:
-            return leaf(_column(columns, bound.python_name), field.type)
+            found = _column(columns, bound.python_name)
+            return [found] if isinstance(found, Own) else leaf(found, field.type)
         twin = bound.metadata.get("sql")
         if twin is not None:
             found = twin(columns)
@@ -75,6 +84,7 @@ class Writer:
     def _among(self, among: Among, below: Selection, row: FromClause, first: int) -> Pieces:
         readable = among.readable(self._context.scope, row)
         referred: FromClause = among.referred.rows(self._context.scope).subquery()
+        kept = self._kept(among, below, referred, readable) if row is self._page else None
         own = among.rows.selected_columns
         columns = {**dict(referred.c.items()), **dict(own.items())}
         items = Items.of(self._object(below, columns, None))
@@ -85,7 +95,31 @@ class Writer:
         rows = rows.with_only_columns(owner.label("owner"), joined(items.own).label("written"))
         mine = rows.where(owner == row.c.id, readable).order_by(*among.order).limit(first).correlate(row).subquery()
         few = items.listed(select(items.gathered(mine.c.written)).select_from(mine).scalar_subquery())
+        if kept is not None:
+            length, text, there = kept
+            # a longer list is cut, and a weight that JSON writes otherwise is written, by a read of its own
+            whens = [((length > first) | ((length > 0) & ~there), few), (length > 0, text)]
+            return ["[", case(*whens, else_=EMPTY), "]"]
         return ["[", self._of_all(rows, among, items, readable, few, first) if row is self._page else few, "]"]
+
+    def _kept(
+        self, among: Among, below: Selection, referred: FromClause, readable: ColumnElement[bool]
+    ) -> tuple[ColumnElement[int], ColumnElement[str], ColumnElement[bool]] | None:
+        """Return of a list that is kept written its length, its text and that there is one; None where that cannot be.
+
+        A statement has one: what stands for an id is its list's.
+        """
+        if not self._listed or among.listed is None or self.hole is not None:
+            return None
+        kept = among.listed.rows.alias("kept")
+        columns = {**dict(referred.c.items()), among.referred.column: referred.c.id}
+        try:
+            item = self._object(below, columns | {name: Own(name) for name in among.listed.owns}, None)
+            self.hole, text, there = hole(kept, among.listed, item, referred, self._context.scope)
+        except NotInSql:
+            return None
+        self.joins.append((kept, and_(kept.c[among.owner] == self._page.c.id, readable)))
+        return kept.c.length, text, there
 
     def _of_all(
         self,
@@ -102,8 +136,8 @@ class Writer:
         # sorted once for all owners: an aggregate that sorts would begin a sort for each of them
         every = rows.where(owner == any_(func.array(owners))).order_by(owner, *among.order).subquery()
         columns = (every.c.owner, items.gathered(every.c.written).label("written"), func.count().label("length"))
-        grouped = select(*columns).group_by(every.c.owner).cte(f"grouped_{len(self.grouped)}")
-        self.grouped.append((grouped, grouped.c.owner == self._page.c.id))
+        grouped = select(*columns).group_by(every.c.owner).cte(f"grouped_{len(self.joins)}")
+        self.joins.append((grouped, grouped.c.owner == self._page.c.id))
         return case((grouped.c.length > first, few), else_=items.listed(grouped.c.written))
 
     def _said_once(self, referred: FromClause, items: Items) -> tuple[FromClause, Items]:
@@ -117,7 +151,7 @@ class Writer:
                 columns.append(joined(pieces).label(f"text_{len(columns)}"))
             else:
                 places += pieces
-        name = f"said_once_{len(self.grouped)}"
+        name = f"said_once_{len(self.joins)}"
         once = select(*columns).cte(name).prefix_with("MATERIALIZED")
         return once, items._replace(own=[once.c[f"text_{p}"] if isinstance(p, int) else p for p in places])
 
@@ -132,13 +166,13 @@ def page_statement(
 ) -> Select[Any]:
     """Return the statement of a page whose rows are written so."""
     source: Any = page
-    for grouped, belongs in writer.grouped:
-        source = source.outerjoin(grouped, belongs)
+    for joined_to, belongs in writer.joins:
+        source = source.outerjoin(joined_to, belongs)
     return select(*written).select_from(source).order_by(*order)
 
 
-def _column(columns: Columns, name: str) -> ColumnElement[Any]:
+def _column(columns: Columns, name: str) -> Any:
     try:
-        return columns[name]  # type: ignore[no-any-return]
+        return columns[name]
     except KeyError:
         raise NotInSql(name) from None

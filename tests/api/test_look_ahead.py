@@ -7,14 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, literal, select, update
 
+from domain import clock
+from domain.direct import Prepared
 from domain.fans.models import Fan
 from domain.money import EXPONENTS
 from domain.orders.models import Order
 from domain.tables import table_of
-from domain.tags.models import FanTag
+from domain.tags.models import FanTag, Tag
 from schema.lookahead import kept
+from schema.lookahead.lists import Hole, Texts
 from server.settings import Settings
 from tests import world as worlds
 from tests.cast import EVERYTHING, give, hire, make_role
@@ -47,7 +50,7 @@ async def ahead(client: Client, who: str, query: str, **variables: Any) -> dict[
     client.statements.clear()
     found = await client.data(who, query, **variables)
     assert len([text for text in client.statements if "WITH page AS" in text]) == 1, client.statements
-    assert len(client.statements) <= 4, client.statements
+    assert len(client.statements) <= 5, client.statements
     return found
 
 
@@ -247,3 +250,103 @@ async def test_what_holds_nothing_but_names_is_written_too(client: Client, plain
     query = "{ fans(first: 3) { nodes { __typename tags { __typename } } } }"
 
     assert await ahead(client, "B1", query) == await plain.data("B1", query)
+
+
+KEPT = (
+    "tags { name weight }",
+    "tags { name }",
+    "tags { weight }",
+    "tags { tagId kind name category color weight }",
+    "tags { __typename weight }",
+    "all: tags(first: 100) { n: name w: weight } one: tags(first: 1) { name weight } more: tags { count name }",
+)
+NOT_KEPT = ("tags { weight name }", "tags { a: weight b: weight }", "tags { name count }", "tags { name lastAt }")
+
+
+async def test_lists_that_are_kept_are_filled_in_as_the_reference_writes_them(client: Client, plain: Client) -> None:
+    for who in ("HQ1", "B1", "D1", "SERVICE"):
+        await client.data(who, "{ viewer { principal } }")
+        for tags in KEPT + NOT_KEPT:
+            query = f"query($first: Int) {{ fans(first: $first) {{ nodes {{ nickname {tags} id }} }} }}"
+            edges = f"{{ fans(last: 2) {{ edges {{ cursor node {{ {tags} }} }} pageInfo {{ endCursor }} }} }}"
+            for asked, given in ((query, {"first": 3}), (edges, {})):
+                for known in (False, True):
+                    found = await ahead(client, who, asked, **given)
+                    used, count = any("fan_tag_lists" in text for text in client.statements), len(client.statements)
+                    assert used == (tags in KEPT), (who, tags)
+                    # the second time all names are known: who asks, and the page
+                    assert count <= 2 or not known
+                    assert found == await plain.data(who, asked, **given)
+
+
+async def carry(session: Any, world: World, tag_id: int, weight: float) -> None:
+    """Put a tag on a fan past every rule."""
+    row = {"group_id": world.nodes["g1"], "brand_id": world.nodes["g1/b1"], "fan_id": world.fans["g1/b1/d1#1"]}
+    said = {"weight": weight, "source": "RULE", "first_at": clock.now(), "last_at": clock.now()}
+    await session.execute(insert(table_of(FanTag)).values(**row, **said, tag_id=tag_id))
+
+
+async def test_a_tag_is_shown_by_its_name_of_now(client: Client, plain: Client) -> None:
+    query = "{ fans(first: 20) { nodes { id tags { name weight } } } }"
+    tags, world = table_of(Tag), client.world
+    own = tags.c.brand_id == world.nodes["g1/b1"]
+    for number, name in enumerate(("another", '"quoted"\\', "标签\x01\n")):
+        assert await ahead(client, "B1", query) == await plain.data("B1", query)
+        async with world.services.database.writing(EVERYTHING) as session:
+            await session.execute(update(tags).where(own).values(name=tags.c.name.concat("+")))
+            made = {"group_id": world.nodes["g1"], "brand_id": world.nodes["g1/b1"], "kind": "FACT"}
+            new = insert(tags).values(**made, created_at=clock.now(), name=name).returning(tags.c.id)
+            await carry(session, world, (await session.execute(new)).scalar_one(), 9.5 + number)
+        found = await ahead(client, "B1", query)
+        assert found == await plain.data("B1", query)
+        (mine,) = [fan for fan in found["fans"]["nodes"] if fan["id"] == world.id("Fan", "g1/b1/d1#1")]
+        assert mine["tags"][0] == {"name": name, "weight": 9.5 + number}
+
+
+async def test_a_tag_the_caller_may_not_read_is_not_shown_and_not_one_of_the_first(
+    client: Client, plain: Client
+) -> None:
+    tags, world = table_of(Tag), client.world
+    async with world.services.database.writing(EVERYTHING) as session:
+        of_b2 = await session.execute(select(tags.c.id).where(tags.c.brand_id == world.nodes["g1/b2"]).limit(1))
+        await carry(session, world, of_b2.scalar_one(), 99.0)
+    for asked in ("tags { name weight }", "tags(first: 1) { name }"):
+        query = f"{{ fans(first: 20) {{ nodes {{ id {asked} }} }} }}"
+        for who in ("B1", "HQ1"):
+            for _ in range(3):
+                found = await client.data(who, query)
+                assert found == await plain.data(who, query)
+                (mine,) = [fan for fan in found["fans"]["nodes"] if fan["id"] == world.id("Fan", "g1/b1/d1#1")]
+                assert (mine["tags"][0]["name"] == "tag of g1/b2") == (who == "HQ1")
+
+
+class Names:
+    """Names of tags that change while they are read."""
+
+    def __init__(self) -> None:
+        self.name, self.reads, self.go = b"old", 0, asyncio.Event()
+
+    async def fetch(self, scope: Any, prepared: Any, given: Any) -> list[tuple[int, bytes]]:
+        """Return what the names are when the read begins, when it is let go."""
+        self.reads += 1
+        found = [(number, self.name) for number in given["wanted"]]
+        await self.go.wait()
+        return found
+
+
+async def test_a_name_that_was_read_for_an_older_version_is_not_kept_for_a_newer() -> None:
+    names: Any = Names()
+    texts = Texts(names, EVERYTHING, Hole(Prepared("", [], {}), b"}", literal(0)))
+    answer = b'["\x01f7\x01,1}]'
+
+    slow = asyncio.create_task(texts.filled(answer, 1))
+    await asyncio.sleep(0)
+    names.name = b"new"
+    quick = asyncio.create_task(texts.filled(answer, 2))
+    await asyncio.sleep(0)
+    names.go.set()
+
+    assert [await slow, await quick] == [b'["old,1}]', b'["new,1}]']
+    assert await texts.filled(answer, 2) == b'["new,1}]'
+    assert names.reads == 2
+    assert await texts.filled(answer, None) is None

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 STAYING = {
     "merge_moves": "the record of the merge itself",
     "fan_name_parts": "triggers keep it with the fan's nickname",
+    "fan_tag_lists": "triggers keep it with the fan's tags",
     "jobs": "a job that is under way finds the fan by the old id",
     "export_parts": "sealed for the fan who asked, and gone in a day",
     "erasures": "it says which id was erased",
