@@ -54,7 +54,10 @@ CREATE FUNCTION fan_tags_listed() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     touched bigint[];
 BEGIN
-    IF TG_OP = 'INSERT' THEN
+    IF TG_OP = 'TRUNCATE' THEN
+        TRUNCATE fan_tag_lists;
+        RETURN NULL;
+    ELSIF TG_OP = 'INSERT' THEN
         touched := ARRAY(SELECT DISTINCT fan_id FROM come);
     ELSIF TG_OP = 'DELETE' THEN
         touched := ARRAY(SELECT DISTINCT fan_id FROM gone);
@@ -90,9 +93,10 @@ BEGIN
 END $$
 """
 TRIGGERS = {
-    "insert": "NEW TABLE AS come",
-    "update": "OLD TABLE AS gone NEW TABLE AS come",
-    "delete": "OLD TABLE AS gone",
+    "insert": "REFERENCING NEW TABLE AS come",
+    "update": "REFERENCING OLD TABLE AS gone NEW TABLE AS come",
+    "delete": "REFERENCING OLD TABLE AS gone",
+    "truncate": "",
 }
 
 
@@ -143,7 +147,7 @@ def _keep() -> None:
     op.execute(FUNCTION.format(lists=LISTS.format(which="fan_id = ANY (touched)")))
     for change, tables in TRIGGERS.items():
         op.execute(
-            f"CREATE TRIGGER fan_tags_listed_{change} AFTER {change} ON fan_tags REFERENCING {tables} "
+            f"CREATE TRIGGER fan_tags_listed_{change} AFTER {change} ON fan_tags {tables} "
             f"FOR EACH STATEMENT EXECUTE FUNCTION fan_tags_listed()"
         )
     op.execute(COUNT)

@@ -1,10 +1,12 @@
 """What a fan carries is kept written in one row, whoever writes tags, in whatever order and however many at once."""
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from domain import clock
 from domain.fans.models import Fan
@@ -14,7 +16,9 @@ from domain.tables import table_of
 from domain.tags.models import FanTag, FanTagList, Tag
 from domain.tenancy.models import Group
 from tests.cast import EVERYTHING, at, scope_of
+from tests.conftest import CLUSTER
 from tests.domain.test_merging import merge, person_of
+from tests.services import postgres
 from tests.world import World
 
 pytestmark = pytest.mark.postgresql
@@ -176,6 +180,17 @@ async def test_lists_go_with_a_merge_and_come_back_with_its_undoing(world: World
     assert world.fans[OTHER] not in together
     assert together[world.fans[FAN]].length == 4
     assert await check(world) == before
+
+
+async def test_lists_go_where_all_tags_go_at_once(world: World) -> None:
+    owner = postgres.Cluster(os.environ[CLUSTER]).owner_url(str(world.services.database.url.database))
+    engine = create_async_engine(owner)
+    assert await check(world)
+    async with engine.begin() as connection:
+        await connection.execute(text("TRUNCATE fan_tags"))
+    await engine.dispose()
+
+    assert await check(world) == {}
 
 
 async def test_a_version_of_a_groups_tags_grows_with_every_change_of_one(world: World) -> None:
