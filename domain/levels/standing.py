@@ -83,7 +83,7 @@ async def follow_growth(
 
     Mostly no level changes, and to see that takes no statement of those who were looked at `before`, under the same
     lock, and else one look. A ladder that the brand defines meanwhile is for `domain.levels.upkeep`, which waits for
-    the accounts, and for whoever opens one.
+    whoever was writing then, and for the accounts.
     """
     if not growth:
         return

@@ -4,9 +4,9 @@ from sqlalchemy import Select, select
 
 from domain.privacy.subject import Holding, Subject, deletes, shows
 from domain.tables import table_of
-from domain.tags.models import FanTag, FanTagList, Tag
+from domain.tags.models import FanTag, Tag
 
-fan_tags, lists, tags = table_of(FanTag), table_of(FanTagList), table_of(Tag)
+fan_tags, tags = table_of(FanTag), table_of(Tag)
 
 
 def _tags(subject: Subject) -> Select[tuple[object, ...]]:
@@ -19,5 +19,6 @@ def _tags(subject: Subject) -> Select[tuple[object, ...]]:
 HOLDING = Holding(
     tables=("fan_tags", "fan_tag_lists"),
     sections={"tags": shows(_tags, (fan_tags.c.tag_id,))},
-    erase=(deletes(fan_tags), deletes(lists)),
+    erase=(deletes(fan_tags),),
+    why="triggers take a list with its tags, and the fan's row takes it along",
 )

@@ -1,7 +1,4 @@
-"""What a fan carries, heaviest first, in one row, and the version of a group's tags.
-
-On PostgreSQL triggers keep both; on SQLite nothing reads them.
-"""
+"""What a fan carries, heaviest first, in one row: on PostgreSQL triggers keep it, on SQLite nothing reads it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+OWN, OWN_NAME = (["brand_id", "fan_id"], ["fans.brand_id", "fans.id"]), "fk_fan_tag_lists_brand_id_fan_id"
 WALLS = {
     "fan_tag_lists": (
         "(SELECT current_setting('app.everything', true)) = 'on' OR "
@@ -50,7 +48,7 @@ FROM ({lists}) AS list JOIN fans ON fans.id = list.fan_id
 # A list stays when its last tag goes: were it dropped, whoever puts a tag on meanwhile would find it there, not lock it
 # and write into nothing. Who changes the same fan's tags waits at the lock, and reads them after it.
 FUNCTION = """
-CREATE FUNCTION fan_tags_listed() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION fan_tags_listed() RETURNS trigger LANGUAGE plpgsql SET extra_float_digits = 1 AS $$
 DECLARE
     touched bigint[];
 BEGIN
@@ -81,17 +79,6 @@ BEGIN
     RETURN NULL;
 END $$
 """
-# who may write a tag but not see its group would leave the old names in use
-COUNT = """
-CREATE FUNCTION tags_counted() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE groups SET tags_version = tags_version + 1 WHERE id = coalesce(NEW.group_id, OLD.group_id);
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'the group of a tag cannot be seen';
-    END IF;
-    RETURN NULL;
-END $$
-"""
 TRIGGERS = {
     "insert": "REFERENCING NEW TABLE AS come",
     "update": "REFERENCING OLD TABLE AS gone NEW TABLE AS come",
@@ -109,15 +96,10 @@ def upgrade() -> None:
         sa.Column("length", sa.Integer(), nullable=False),
         sa.Column("tags", sa.Text(), nullable=True),
         sa.Column("weighed", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["brand_id", "fan_id"],
-            ["fans.brand_id", "fans.id"],
-            name=op.f("fk_fan_tag_lists_brand_id_fan_id"),
-            ondelete="CASCADE",
-        ),
         sa.PrimaryKeyConstraint("fan_id", name=op.f("pk_fan_tag_lists")),
+        # on PostgreSQL it comes with the next one: writers of fans must not wait while this is filled
+        *([] if _on_postgresql() else [sa.ForeignKeyConstraint(*OWN, name=OWN_NAME, ondelete="CASCADE")]),
     )
-    op.add_column("groups", sa.Column("tags_version", BIG, nullable=False, server_default="0"))
     raise_walls(WALLS)
     if _on_postgresql():
         _keep()
@@ -128,9 +110,6 @@ def downgrade() -> None:
         for change in TRIGGERS:
             op.execute(f"DROP TRIGGER fan_tags_listed_{change} ON fan_tags")
         op.execute("DROP FUNCTION fan_tags_listed()")
-        op.execute("DROP TRIGGER tags_counted ON tags")
-        op.execute("DROP FUNCTION tags_counted()")
-    op.drop_column("groups", "tags_version")
     lower_walls(WALLS)
     op.drop_table("fan_tag_lists")
 
@@ -150,11 +129,6 @@ def _keep() -> None:
             f"CREATE TRIGGER fan_tags_listed_{change} AFTER {change} ON fan_tags {tables} "
             f"FOR EACH STATEMENT EXECUTE FUNCTION fan_tags_listed()"
         )
-    op.execute(COUNT)
-    op.execute(
-        "CREATE TRIGGER tags_counted AFTER INSERT OR UPDATE OR DELETE ON tags "
-        "FOR EACH ROW EXECUTE FUNCTION tags_counted()"
-    )
 
 
 def _on_postgresql() -> bool:

@@ -50,24 +50,31 @@ class Texts:
         parts = answer.split(BYTE)
         if version is None:
             return None
-        if version != self._version or len(self._known) > 2 * MOST_TEXTS:
+        if version != self._version:
             # who still reads for the version of before goes on with what was known then
             self._known, self._version = {}, version
         known = self._known
         try:
             parts[1::2] = map(known.__getitem__, parts[1::2])
         except KeyError:
-            await self._learn(known, {int(part.lstrip(FIRST)) for part in parts[1::2]})
+            known = await self._learned(known, {part.lstrip(FIRST) for part in parts[1::2]} - known.keys())
             if not known.keys() >= set(parts[1::2]):
                 return None
             parts[1::2] = map(known.__getitem__, parts[1::2])
         return b"".join(parts)
 
-    async def _learn(self, known: dict[bytes, bytes], ids: set[int]) -> None:
-        for number, head in await self._direct.fetch(self._scope, self._hole.heads, {"wanted": list(ids)}):
+    async def _learned(self, known: dict[bytes, bytes], ids: set[bytes]) -> dict[bytes, bytes]:
+        """Return what is known with the texts of more ids. What is more than may be kept is for one answer alone."""
+        found: dict[bytes, bytes] = {}
+        wanted = [int(number) for number in ids]
+        for number, head in await self._direct.fetch(self._scope, self._hole.heads, {"wanted": wanted}):
             written = b"%d" % number
-            known[FIRST + written] = head
-            known[written] = b"%b,%b" % (self._hole.tail, head)
+            found[FIRST + written] = head
+            found[written] = b"%b,%b" % (self._hole.tail, head)
+        if len(known) + len(found) <= 2 * MOST_TEXTS:
+            known.update(found)
+            return known
+        return known | found
 
 
 def hole(

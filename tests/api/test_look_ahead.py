@@ -16,7 +16,7 @@ from domain.money import EXPONENTS
 from domain.orders.models import Order
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
-from schema.lookahead import kept
+from schema.lookahead import kept, lists
 from schema.lookahead.lists import Hole, Texts
 from server.settings import Settings
 from tests import world as worlds
@@ -301,6 +301,27 @@ async def test_a_tag_is_shown_by_its_name_of_now(client: Client, plain: Client) 
         assert found == await plain.data("B1", query)
         (mine,) = [fan for fan in found["fans"]["nodes"] if fan["id"] == world.id("Fan", "g1/b1/d1#1")]
         assert mine["tags"][0] == {"name": name, "weight": 9.5 + number}
+
+
+async def test_a_tag_that_is_renamed_and_nothing_else_is_shown_by_its_new_name(client: Client) -> None:
+    query = "{ fans(first: 20) { nodes { tags { name weight } } } }"
+    tags, world = table_of(Tag), client.world
+    for name in ("one", "two"):
+        await ahead(client, "B1", query)
+        async with world.services.database.writing(EVERYTHING) as session:
+            own = tags.c.brand_id == world.nodes["g1/b1"]
+            await session.execute(update(tags).where(own).values(name=name))
+        found = await ahead(client, "B1", query)
+        assert all(name in {tag["name"] for tag in fan["tags"]} for fan in found["fans"]["nodes"])
+
+
+async def test_more_names_than_are_kept_are_read_for_each_answer(
+    client: Client, plain: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = "{ fans(first: 20) { nodes { tags { name weight } } } }"
+    monkeypatch.setattr(lists, "MOST_TEXTS", 1)
+    for _ in range(3):
+        assert await ahead(client, "B1", query) == await plain.data("B1", query)
 
 
 async def test_a_tag_the_caller_may_not_read_is_not_shown_and_not_one_of_the_first(

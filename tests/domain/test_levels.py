@@ -1,6 +1,7 @@
 """Where fans stand follows their growth in the transaction that changes it, and the ladder when that changes."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -326,7 +327,7 @@ async def test_whoever_comes_back_by_an_undoing_while_the_ladder_comes_is_not_le
     assert await held(world, ONE, TWO) == ["SILVER", "SILVER"]
 
 
-async def test_a_step_that_waits_too_long_is_done_again_and_keeps_nobody_waiting(
+async def test_a_ladder_that_has_to_wait_holds_up_nobody_and_no_other_brand(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if world.services.database.dialect == "sqlite":
@@ -336,6 +337,10 @@ async def test_a_step_that_waits_too_long_is_done_again_and_keeps_nobody_waiting
     await give_ladder(world, demotion=Demotion.PERIODIC, valid_months=12)
     async with world.services.database.writing(EVERYTHING) as session:
         await session.execute(update(fan_levels).values(valid_until=clock.now() - timedelta(seconds=1)))
+    await give_ladder(world, "g1/b2", settled=False)
+    async with world.services.database.writing(EVERYTHING) as session:
+        middle = programmes.c.brand_id == world.nodes["g1/b2"]
+        await session.execute(update(programmes).where(middle).values(settled_to=1))
     await give_ladder(world, demotion=Demotion.PERIODIC, valid_months=6, settled=False)
     mine = select(fans.c.id).where(fans.c.id == world.fans[ONE])
     async with world.services.database.writing(EVERYTHING) as session:
@@ -344,12 +349,49 @@ async def test_a_step_that_waits_too_long_is_done_again_and_keeps_nobody_waiting
         await asyncio.sleep(0.1)
         async with world.services.database.writing(EVERYTHING) as other:
             await other.execute(select(fans.c.id).where(fans.c.id == world.fans[TWO]).with_for_update(nowait=True))
-        with pytest.raises(Conflict):
-            await settling
+        # the brand in the middle of its fans is done
+        assert await settling == 1
         # months end meanwhile
         assert await held(world, TWO) == ["BRONZE"]
+        unsettled = select(programmes.c.brand_id).where(programmes.c.settled_to.is_not(None))
+        assert await rows(world, unsettled) == [(world.nodes["g1/b1"],)]
 
     assert await settle(world) == 1
+
+
+async def test_those_who_write_later_are_not_waited_for_however_often_it_is_tried(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if world.services.database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    monkeypatch.setattr(upkeep, "LOCK_WAIT_SECONDS", 0.1)
+    await give_ladder(world, settled=False)
+    mine = select(fans.c.id).with_for_update(read=True, key_share=True)
+    async with AsyncExitStack() as first:
+        session = await first.enter_async_context(world.services.database.writing(EVERYTHING))
+        await session.execute(mine)
+        assert await settle(world) == 0
+        async with world.services.database.writing(EVERYTHING) as later:
+            await later.execute(mine)
+            assert await settle(world) == 0
+            await first.aclose()
+            assert await settle(world) == 1
+
+
+async def test_a_ladder_that_another_worker_is_at_is_left_to_it(world: World) -> None:
+    if world.services.database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    for brand in ("g1/b1", "g1/b2"):
+        await give_ladder(world, brand, settled=False)
+    async with world.services.database.writing(EVERYTHING) as session:
+        first = programmes.c.brand_id == world.nodes["g1/b1"]
+        await session.execute(update(programmes).where(first).values(settled_to=1))
+    async with world.services.database.writing(EVERYTHING) as session:
+        await session.execute(select(programmes).where(first).with_for_update())
+        # it writes, and so the other brand waits for it
+        assert await asyncio.wait_for(settle(world), 5) == 0
+
+    assert await settle(world) == 2
 
 
 async def test_a_fan_whom_somebody_always_writes_about_holds_up_no_ladder(world: World) -> None:

@@ -148,6 +148,26 @@ async def test_the_last_tag_goes_while_another_comes(world: World) -> None:
     assert (await check(world))[world.fans[FAN]].tags == f"\x01f{new}\x01"
 
 
+async def test_one_puts_a_tag_on_while_another_takes_one_off(world: World) -> None:
+    database, (old, new) = world.services.database, await made(world, 2)
+    async with database.writing(EVERYTHING) as session:
+        await session.execute(tagged(world, {(FAN, old): 1.0}))
+
+    async def take() -> None:
+        async with database.writing(EVERYTHING) as session:
+            mine = (fan_tags.c.fan_id == world.fans[FAN], fan_tags.c.tag_id == old)
+            await session.execute(delete(fan_tags).where(*mine))
+
+    async with database.writing(EVERYTHING) as session:
+        await session.execute(tagged(world, {(FAN, new): 1.0}))
+        taking = asyncio.create_task(take())
+        await asyncio.sleep(0.2)
+        assert not taking.done()
+    await taking
+
+    assert (await check(world))[world.fans[FAN]].length == 3
+
+
 async def test_many_at_once_end_as_one_after_the_other(world: World) -> None:
     database, all_tags = world.services.database, await made(world, 8)
 

@@ -27,6 +27,8 @@ from domain.scope import Scope
 EARN, MUTATION = "points:earn", "earnPoints"
 # SQLite has one writer at a time, and PostgreSQL reads for one batch while it makes another durable
 LANES_OF_SQLITE, LANES = 1, 2
+# of a pool of ten connections, which others need too
+ALONE_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,18 @@ async def earn_each(database: Database, asked: Sequence[Asked], *, dry_run: bool
             if not answers:
                 raise
             # the others are written, and were they done again with these they would be told as replays
-            alone = await asyncio.gather(*(_earn_alone(database, one, dry_run=dry_run) for one in left))
+            some_at_once = asyncio.Semaphore(ALONE_AT_ONCE)
+            alone = await asyncio.gather(*(_earn_alone(database, one, some_at_once, dry_run=dry_run) for one in left))
             some = {one.key: said for one, said in zip(left, alone, strict=True)}
         answers |= some
         left = [one for one in left if one.key not in some]
     return [answers[one.key] for one in asked]
 
 
-async def _earn_alone(database: Database, asked: Asked, *, dry_run: bool) -> Outcome:
+async def _earn_alone(database: Database, asked: Asked, place: asyncio.Semaphore, *, dry_run: bool) -> Outcome:
     try:
-        (said,) = await earn_each(database, [asked], dry_run=dry_run)
+        async with place:
+            (said,) = await earn_each(database, [asked], dry_run=dry_run)
     except Exception as fault:  # noqa: BLE001 (whatever it was, it is said to whom it concerns)
         return fault
     return said
