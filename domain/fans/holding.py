@@ -31,7 +31,7 @@ async def find_fans(session: AsyncSession, scope: Scope, ids: Collection[int], p
     """Return, by the ids asked for, the fans for whom the caller has the permission; a merged one's id leads on.
 
     Nothing is locked, so that what is held then is held in one order. Who is not there any more when they are held was
-    merged away since, and has to be found again.
+    merged away since, and an id may lead elsewhere than before (`whom_they_lead_to`): both have to be found again.
     """
     there = _select_there(scope.nodes(permission))
 
@@ -62,17 +62,26 @@ async def _follow(
 ) -> dict[int, T]:
     """Return who is there by the ids asked for; an id that is not there leads to whom its fan was merged into.
 
-    Whom it leads to may be merged away, or come back, between two looks: it is followed while it leads anywhere new.
+    Whom it leads to may be merged away, or the fan come back, between two looks and while one waits: it is followed
+    until it leads nowhere else than before. A merge is undone under the lock of who stays, so that holds who is held.
     """
     found = dict(await there(sorted(set(ids))))
     left, led = set(ids) - found.keys(), dict[int, int]()
     while left:
-        leads = {row.old_id: row.fan_id for row in await _select_leads.rows(session, ids=sorted(left))}
-        new = {old: leads.get(old, old) for old in left if led.get(old) != leads.get(old, old)}
+        new = {
+            old: fan_id for old, fan_id in (await whom_they_lead_to(session, left)).items() if led.get(old) != fan_id
+        }
         heirs = await there(sorted(set(new.values()))) if new else {}
+        found = {old: fan for old, fan in found.items() if old not in new}
         found |= {old: heirs[fan_id] for old, fan_id in new.items() if fan_id in heirs}
-        left, led = new.keys() - found.keys(), led | new
+        left, led = set(new), led | new
     return found
+
+
+async def whom_they_lead_to(session: AsyncSession, ids: Collection[int]) -> dict[int, int]:
+    """Return whose the ids are by what is committed: their own where nobody was merged away under them."""
+    leads = {row.old_id: row.fan_id for row in await _select_leads.rows(session, ids=sorted(set(ids)))}
+    return {old: leads.get(old, old) for old in ids}
 
 
 def held_among(scope: Scope, ids: Collection[int], permission: str) -> Asked:

@@ -11,6 +11,8 @@ from domain.audit import AuditEntry
 from domain.errors import Conflict, DomainError, IdempotencyConflict, NotFound
 from domain.fans.models import Fan
 from domain.gather import Gathered
+from domain.persons.models import Side
+from domain.persons.unmerging import unmerge
 from domain.points.earning import queries, together
 from domain.points.earning.by_call import PointRuleNotInForce
 from domain.points.earning.models import PointRule
@@ -374,6 +376,27 @@ async def test_an_old_id_is_followed_in_a_transaction_of_its_own_and_the_others_
     assert [old["grant"].fan_id, there["grant"].fan_id] == [world.fans[OTHER]] * 2
     assert [there["balance"], old["balance"]] == [2, 4]
     assert (await together.earn_each(database, wanted[:1]))[0]["replayed"]  # type: ignore[index]
+    await sound(world)
+
+
+async def test_an_old_id_whose_fan_comes_back_meanwhile_is_theirs(client: Client) -> None:
+    world, database = client.world, client.world.services.database
+    if database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    await rule(client, "post", "post", points=2)
+    merged = await merge(world, OTHER, FAN)
+    scope = await scope_of(world, "SERVICE")
+
+    async with database.writing(EVERYTHING) as session:
+        await unmerge(session, world.nodes["g1"], merged, later=Side.SURVIVOR, principal="staff:1")
+        waiting = asyncio.create_task(together.earn_each(database, [asked(world, scope, "old", FAN)]))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+
+    (said,) = await waiting
+    assert isinstance(said, dict)
+    assert said["grant"].fan_id == world.fans[FAN]
+    assert [(await has(world, world.fans[name])).spendable for name in (FAN, OTHER)] == [2, 0]
     await sound(world)
 
 

@@ -156,6 +156,28 @@ async def test_an_id_that_was_led_on_once_is_led_on_again_while_a_second_merge_i
     assert await books.has(THIRD) == Balances(spendable=10 + has_points, growth=4)
 
 
+@pytest.mark.parametrize("has_points", [True, False])
+async def test_who_comes_back_meanwhile_earns_what_is_said_of_their_id(books: Books, has_points: bool) -> None:
+    """The id leads to who stays until the merge is undone; who waits for that gives nothing to them afterwards."""
+    if books.world.services.database.dialect == "sqlite":
+        pytest.skip("one writer at a time")
+    if has_points:
+        await books.earn(5, source="order:0", fan=TWIN)
+    merged = await merge(books)
+    await _meanwhile(books, _parting(merged), books.earn(10, 4, source="order:1", fan=TWIN))
+
+    assert await books.has(TWIN) == Balances(spendable=10 + 5 * has_points, growth=4)
+    assert await books.has(ME) == Balances()
+
+
+def _parting(merge_id: int) -> Any:
+    async def parting(session: Any) -> None:
+        with clock.at(NOW + timedelta(hours=3)):
+            await unmerge(session, 1, merge_id, later=Side.ABSORBED, principal="staff:1")
+
+    return parting
+
+
 def _merging(me: int, twin: int) -> Any:
     async def merging(session: Any) -> None:
         with clock.at(NOW + timedelta(hours=1)):

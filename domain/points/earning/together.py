@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import clock
 from domain.database import Database
 from domain.errors import Conflict, NotFound
-from domain.fans.holding import find_fans, held_among
+from domain.fans.holding import find_fans, held_among, whom_they_lead_to
 from domain.gather import Gathered
 from domain.idempotency import Once, by_key, known_among
 from domain.looks import look
@@ -149,7 +149,12 @@ async def _earn_of(
     )
     held, rules, programmes, known = seen.rows
     there, by_code, answers = {row.id for row in held}, {rule.code: rule for rule in rules}, by_key(known)
-    mine = [one for one in asked if fans[one.fan_id] in there]
+    followed = {old for old, fan_id in fans.items() if old != fan_id}
+    # whoever came back before they were held is to be found again
+    back = (
+        {old for old, to in (await whom_they_lead_to(session, followed)).items() if to != fans[old]} if followed else ()
+    )
+    mine = [one for one in asked if fans[one.fan_id] in there and one.fan_id not in back]
     said: dict[str, Outcome] = {one.key: _no_such_rule() for one in mine if one.code not in by_code}
     if len(said) == len(mine):
         return said
