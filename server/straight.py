@@ -16,6 +16,7 @@ from server.http.request import ClientGone, Message, Request, joined_headers
 from server.http.response import Header, Response, of_fault
 
 _CLOSE = (b"connection", b"close")
+_END_OF_HEAD = b"\r\n\r\n"
 _NOT_STRAIGHT = frozenset({"expect", "transfer-encoding", "upgrade"})
 
 
@@ -29,6 +30,11 @@ class StraightProtocol(HttpToolsProtocol):
         self._idle_since: float | None = None
         # of the request before: one client says the same of itself again and again
         self._heading: Heading | None = None
+        self._before: Before | None = None
+        # whether a request has begun and is not whole; of what is read now, how many began, and which it made whole
+        self._open = False
+        self._begun = 0
+        self._whole: Exchange | None = None
         # one task serves all requests of a connection: a task for each would cost a tenth of the smallest query
         self._server: asyncio.Task[None] | None = None
         self._next: asyncio.Future[Exchange | None] | None = None
@@ -37,16 +43,29 @@ class StraightProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came; a request whose body is still to come is begun, so that its time runs."""
+        before = self._before
+        if before is not None and before.is_like(data) and self.cycle.response_complete:
+            self._repeat(before, data)
+            return
+        in_between = not self._open
+        self._forget()
         super().data_received(data)
         exchange = self._exchange
         if exchange is not None and not exchange.started:
             self.start(exchange)
+        elif self._whole is not None and in_between and self._begun == 1:
+            self._before = self._as_it_came(self._whole, data)
+
+    def _forget(self) -> None:
+        self._before, self._begun, self._whole = None, 0, None
 
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
         self._exchange = None
+        self._begun += 1
+        self._open = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name, value))
@@ -70,20 +89,42 @@ class StraightProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._open = False
         exchange = self._exchange
         if exchange is None:
             super().on_message_complete()
             return
+        self._exchange, self._whole = None, exchange
         exchange.request.received = True
         exchange.set()
         if not exchange.started:
-            exchange.started = True
-            together = exchange.endpoint.together
-            if together is None:
-                self.start(exchange)
-            else:
-                together.add(exchange)
-        self._exchange = None
+            self._begin(exchange)
+
+    def _begin(self, exchange: "Exchange") -> None:
+        """Answer a request whose body is whole, with others where that can be."""
+        exchange.started = True
+        together = exchange.endpoint.together
+        if together is None:
+            self.start(exchange)
+        else:
+            together.add(exchange)
+
+    def _as_it_came(self, exchange: "Exchange", data: bytes) -> "Before | None":
+        """Return how a request came, where all that was read is this one request."""
+        heading, end = self._heading, data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        if heading is None or not exchange.keep_alive or end + heading.length != len(data):
+            return None
+        return Before(data[:end], len(data), exchange.endpoint, exchange.request.path, heading)
+
+    def _repeat(self, before: "Before", data: bytes) -> None:
+        """Take a request that is the one before up to its body: a parser that stands where it stood reads the same."""
+        self._unset_keepalive_if_required()
+        request = Request("POST", before.path, before.heading.headers, client=before.heading.client)
+        request.body = data[len(before.head) :]
+        request.received = True
+        exchange = Exchange(self, before.endpoint, request, keep_alive=True)
+        self.cycle = exchange  # type: ignore[assignment]
+        self._begin(exchange)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -252,6 +293,20 @@ class Heading(NamedTuple):
     client: str
     length: int
     straight: bool
+
+
+class Before(NamedTuple):
+    """A request as it came, in one piece and with nothing beside it: its head, and how long it was with its body."""
+
+    head: bytes
+    length: int
+    endpoint: GraphQLEndpoint
+    path: str
+    heading: Heading
+
+    def is_like(self, data: bytes) -> bool:
+        """Tell whether this is one request again with the same head, to the byte, and a body of the same length."""
+        return len(data) == self.length and data.startswith(self.head)
 
 
 class Exchange:

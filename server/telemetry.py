@@ -5,6 +5,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -83,13 +84,22 @@ class RequestLines:
         """Write a line soon."""
         if not self._waiting:
             asyncio.get_running_loop().call_later(_SOON, self.flush)
-        self._waiting.append(orjson.dumps({**facts, "level": "info", "timestamp": clock.now()}, option=_LINE))
+        words = tuple([fact for fact in facts.items() if type(fact[1]) is str])
+        others = {name: value for name, value in facts.items() if type(value) is not str}
+        self._waiting.append(_said(words))
+        self._waiting.append(orjson.dumps({**others, "timestamp": clock.now()}, option=_LINE)[1:])
 
     def flush(self) -> None:
         """Write what waits: at the end, nobody else would."""
         lines, self._waiting = self._waiting, []
         if lines:
             self._write(b"".join(lines))
+
+
+@lru_cache(maxsize=1_000)
+def _said(words: tuple[tuple[str, str], ...]) -> bytes:
+    """Begin a line with what most requests say alike."""
+    return orjson.dumps({**dict(words), "level": "info"})[:-1] + b","
 
 
 def to_stderr(lines: bytes) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import chain, islice
 from operator import attrgetter
 from types import NoneType, SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from graphql import GraphQLAbstractType, GraphQLObjectType, GraphQLOutputType, GraphQLSchema
 from graphql.execution.values import VariableValues
@@ -14,6 +14,7 @@ from strawberry.execution import optimized_is_awaitable
 from schema.compiled.arguments import Given
 from schema.compiled.code import Bail, Read, Source, is_plain
 
+T = TypeVar("T")
 Column = Callable[[list["Job"], Sequence[Any]], list[Any]]  # completes values; what is to be asked joins the jobs
 
 
@@ -181,14 +182,13 @@ async def _ask(context: Any, variables: VariableValues, jobs: list[Job]) -> None
         await ask(context, variables, below)
 
 
-async def together(coroutines: Sequence[Coroutine[Any, Any, None]]) -> None:
+async def together(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Run them at once; where one fails, none is left running behind."""
     if len(coroutines) == 1:
-        await coroutines[0]
-        return
+        return [await coroutines[0]]
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
-        await asyncio.gather(*tasks)
+        return await asyncio.gather(*tasks)
     except BaseException:
         for task in tasks:
             task.cancel()

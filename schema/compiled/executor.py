@@ -20,6 +20,16 @@ from schema.compiled.plan import Plan, Planner, PlanRoot, Root
 PATIENCE_SECONDS = 1.0
 
 
+class Counted(ExecutionResult):
+    """A result without errors whose fields were counted while it was made."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, data: dict[str, Any], fields: int) -> None:
+        super().__init__(data, None)
+        self.fields = fields
+
+
 class RowAsked(NamedTuple):
     """A query for one row by its id, with a plan that is kept and its variables."""
 
@@ -74,9 +84,10 @@ class CompiledExecutor:
         executor_class = None
         if plan is not None and values is not None and not plan.rests(context):
             executor_class = plan.mutation
-            data = None if executor_class else await _attempt(plan, context, plan.query(context, values))
-            if data is not None:
-                return ExecutionResult(data, None)
+            found = None if executor_class else await _attempt(plan, context, plan.query(context, values))
+            if found is not None:
+                data, fields = found
+                return ExecutionResult(data, None) if fields is None else Counted(data, fields)
         given = {} if executor_class is None else {"executor_class": executor_class}
         return await self._reference(
             schema, document, operation_name, variables, context, hide_suggestions=hide_suggestions, **given

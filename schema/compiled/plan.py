@@ -26,6 +26,7 @@ from domain.errors import DomainError
 from schema.compiled import complete
 from schema.compiled.arguments import Given, bind_arguments
 from schema.compiled.code import Bail
+from schema.written import Written
 
 MAX_FIELDS = 5_000  # of one plan
 TRIES, RETRY_CALLS, RETRY_SECONDS = 3, 16, 30.0
@@ -75,14 +76,18 @@ class Plan:
         self.mutation: type[Any] | None = None
         self._falls: OrderedDict[str | None, Falls] = OrderedDict()
 
-    async def query(self, context: Any, values: VariableValues) -> dict[str, Any]:
-        """Return the data of a query; any exception means that the reference has to execute it."""
+    async def query(self, context: Any, values: VariableValues) -> tuple[dict[str, Any], int | None]:
+        """Return the data of a query, and how many fields it has where that is known without looking at it.
+
+        Any exception means that the reference has to execute it.
+        """
         data: dict[str, Any] = dict(self.keys)
         if len(self.roots) == 1:
-            await _answer(self.roots[0], context, values, data)
+            below = [await _answer(self.roots[0], context, values, data)]
         else:
-            await complete.together([_answer(root, context, values, data) for root in self.roots])
-        return data
+            below = await complete.together([_answer(root, context, values, data) for root in self.roots])
+        known = [fields for fields in below if fields is not None]
+        return data, len(data) + sum(known) if len(known) == len(below) else None
 
     def rests(self, context: Any) -> bool:
         """Tell whether this call is for the reference at once."""
@@ -103,12 +108,15 @@ class Plan:
             self._falls.pop(context.viewer.principal, None)
 
 
-async def _answer(root: Root, context: Any, values: VariableValues, data: dict[str, Any]) -> None:
-    if root.statement is not None:
-        data[root.key] = await root.statement.run(context, root.given, values)
-    if data[root.key] is None:
-        found = await root.answer(context, root.given(values))
-        data[root.key] = await complete.value(root.column, context, values, found)
+async def _answer(root: Root, context: Any, values: VariableValues, data: dict[str, Any]) -> int | None:
+    """Answer a root field, and return how many fields are below it where that is known."""
+    written: Written | None = None if root.statement is None else await root.statement.run(context, root.given, values)
+    if written is not None:
+        data[root.key], fields = written
+        return fields
+    found = await root.answer(context, root.given(values))
+    data[root.key] = await complete.value(root.column, context, values, found)
+    return None
 
 
 class Planner:

@@ -10,7 +10,7 @@ import orjson
 from graphql import FieldNode, GraphQLField, GraphQLSchema, NullValueNode, VariableNode
 from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.values import VariableValues
-from sqlalchemy import BigInteger, ColumnElement, any_, bindparam, literal_column
+from sqlalchemy import BigInteger, ColumnElement, Text, any_, bindparam, cast, literal_column
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.coalesce import Coalesced
@@ -34,6 +34,7 @@ from schema.lookahead.selection import (
 )
 from schema.lookahead.text import NotInSql
 from schema.lookahead.write import Writer, page_statement
+from schema.written import Written
 
 _NUMBERS = count()
 # beyond these a statement costs more to make, to keep and to plan than it saves
@@ -133,7 +134,7 @@ class OneRow(_Root):
     def __init__(self, kept: Kept, metadata: Mapping[str, Any], node: FieldNode, below: Selection) -> None:
         super().__init__(kept, metadata, node, written(below))
 
-    async def run(self, context: Any, given: Given, variables: VariableValues) -> orjson.Fragment | None:
+    async def run(self, context: Any, given: Given, variables: VariableValues) -> Written | None:
         """Return the row as JSON, or None where there is none to be written."""
         reading = self.reading(context, variables)
         if reading is None:
@@ -143,7 +144,7 @@ class OneRow(_Root):
             found = await reads.load(number)
         except asyncpg.DataError:
             return None  # a value that PostgreSQL writes otherwise
-        return None if found is None else orjson.Fragment(found)
+        return None if found is None else Written(orjson.Fragment(found))
 
     def reading(self, context: Any, variables: VariableValues) -> tuple[Coalesced[int, bytes], int] | None:
         """Return what reads such rows with the caller's rights, and the id; raise DomainError for who may read none."""
@@ -157,7 +158,8 @@ class OneRow(_Root):
     def _statement(self, context: Any, variables: VariableValues) -> Statement:
         rows = self._metadata["select"](context.scope)
         table_id = rows.selected_columns["id"]
-        ids = bindparam("own_ids", None, ARRAY(BigInteger))
+        # as text: the driver asks of each item of a list whether it is a list
+        ids = cast(bindparam("own_ids", None, Text), ARRAY(BigInteger))
         page = rows.where(table_id == any_(ids)).cte("page")
         writer = Writer(context, variables, page, 1)
         row = writer.page_object(self._below)
@@ -167,7 +169,7 @@ class OneRow(_Root):
 
 def _together(direct: Direct, scope: Scope, prepared: Prepared) -> Coalesced[int, bytes]:
     async def read(ids: Sequence[int]) -> Mapping[int, bytes]:
-        rows = await direct.fetch(scope, prepared, {"own_ids": ids})
+        rows = await direct.fetch(scope, prepared, {"own_ids": f"{{{','.join(map(str, ids))}}}"})
         return {row[0]: row[1] for row in rows}
 
     return Coalesced(read)
@@ -203,7 +205,7 @@ class OnePage(_Root):
         self._objects.append(written(selection))
         return len(self._objects) - 1
 
-    async def run(self, context: Any, given: Given, variables: VariableValues) -> orjson.Fragment | None:
+    async def run(self, context: Any, given: Given, variables: VariableValues) -> Written | None:
         """Return the page as JSON."""
         direct = context.services.database.direct
         if direct is None:
@@ -221,9 +223,8 @@ class OnePage(_Root):
         page = parts.PageRead(frame, rows, len(self._objects))
         answer = b"{%b}" % b",".join([key + part(page) for key, part in self._parts])
         if statement.texts is None or not rows:
-            return orjson.Fragment(answer)
-        filled = await statement.texts.filled(answer, rows[0][-1])
-        return None if filled is None else orjson.Fragment(filled)
+            return Written(orjson.Fragment(answer))
+        return await statement.texts.filled(answer, rows[0][-1])
 
     def _statement(self, context: Any, given: Given, variables: VariableValues) -> Statement:
         window: Window | None = self._metadata["cut"](context, given(variables))

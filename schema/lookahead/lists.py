@@ -8,6 +8,7 @@ That is read once and kept for as long as no tag changes: each statement says th
 
 from typing import NamedTuple
 
+import orjson
 from sqlalchemy import BigInteger, ColumnElement, FromClause, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -15,6 +16,7 @@ from domain.direct import Direct, Prepared, prepare
 from domain.reads import Listed
 from domain.scope import Scope
 from schema.lookahead.text import NotInSql, Pieces, as_bytes, constant, joined, merged
+from schema.written import Written, count_fields
 
 MOST_TEXTS = 500
 TEXTS_BYTES = 50_000  # with some hundred of them
@@ -44,8 +46,10 @@ class Texts:
         self._hole = hole
         self._version = -1
         self._known: dict[bytes, bytes] = {}
+        # how many an item has, of all that were seen: where that is one number, most of an answer need not be counted
+        self._fields: set[int] = {-1} if b'":' in hole.tail else set()
 
-    async def filled(self, answer: bytes, version: int | None) -> bytes | None:
+    async def filled(self, answer: bytes, version: int | None) -> Written | None:
         """Return the answer with its lists filled in, or None where one names what the caller does not see."""
         parts = answer.split(BYTE)
         if version is None:
@@ -61,7 +65,12 @@ class Texts:
             if not known.keys() >= set(parts[1::2]):
                 return None
             parts[1::2] = map(known.__getitem__, parts[1::2])
-        return b"".join(parts)
+        return Written(orjson.Fragment(b"".join(parts)), self._counted(answer, len(parts) // 2))
+
+    def _counted(self, answer: bytes, items: int) -> int | None:
+        if not items:
+            return count_fields(answer)
+        return count_fields(answer) + items * next(iter(self._fields)) if len(self._fields) == 1 else None
 
     async def _learned(self, known: dict[bytes, bytes], ids: set[bytes]) -> dict[bytes, bytes]:
         """Return what is known with the texts of more ids. What is more than may be kept is for one answer alone."""
@@ -69,6 +78,7 @@ class Texts:
         wanted = [int(number) for number in ids]
         for number, head in await self._direct.fetch(self._scope, self._hole.heads, {"wanted": wanted}):
             written = b"%d" % number
+            self._fields.add(count_fields(head))
             found[FIRST + written] = head
             found[written] = b"%b,%b" % (self._hole.tail, head)
         if len(known) + len(found) <= 2 * MOST_TEXTS:

@@ -9,14 +9,15 @@ import strawberry
 from graphql import ExecutionResult, GraphQLError, GraphQLSyntaxError, OperationType
 
 from domain.errors import BadInput, DomainError
-from schema.compiled import CompiledExecutor, RowAsked
+from schema.compiled import CompiledExecutor, Counted, RowAsked
 from schema.errors import ErrorCode, Log, mask, mask_one
 from schema.gate import Limits, Measure, TooComplex
+from schema.written import count_fields
 from server.http.documents import Documents, Prepared
 from server.http.execution import execute_operation
 from server.http.params import Params
 from server.http.request import HttpRefusal
-from server.http.response import CostReport, Outcome, count_fields
+from server.http.response import CostReport, Outcome
 from server.http.streams import Stream, open_stream
 from server.http.throttle import Throttle, Throttled
 
@@ -188,7 +189,7 @@ class Pipeline:
             data = orjson.dumps(result.data)
         except TypeError as error:
             return Outcome([mask_one(error, self._log)], cost=self._report(caller, measure, 0))
-        actual = count_fields(data)
+        actual = result.fields if isinstance(result, Counted) else count_fields(data)
         back = max(measure.cost - max(actual, 1), 0)
         left, rate = self._throttle.refund(caller.key, back), self._throttle.rate
         return Outcome(errors, data, CostReport(measure.cost, actual, rate.maximum, left, rate.restore))

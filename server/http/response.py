@@ -72,15 +72,6 @@ class Outcome(NamedTuple):
         return {error["extensions"]["code"] for error in self.errors}
 
 
-def count_fields(data: bytes) -> int:
-    """Count the fields of an answer, once for each object they stand on: `extensions.cost.actual`.
-
-    Counted in the bytes, whoever made them: `":` ends a key, and inside a string the quote would be escaped.
-    """
-    keys = data.count(b'":')
-    return keys - data.count(b'\\":') if b"\\" in data else keys
-
-
 def encode(outcome: Outcome) -> bytes:
     """Return the JSON of an answer."""
     parts = []

@@ -12,6 +12,7 @@ from graphql import parse
 from domain.errors import NotFound
 from schema.bind import PUBLIC, query
 from schema.scalars import CONFIG
+from schema.written import Written
 from server.http.execution import execute_operation
 from tests.schema.library import Asked, Colour, failing, library, schema, seven, written
 
@@ -146,7 +147,7 @@ class Statement:
 
 
 async def test_a_root_field_is_answered_by_its_statement_or_by_the_plan_or_by_the_reference() -> None:
-    statement = Statement([orjson.Fragment(b'{"id":"from SQL"}'), None, NotFound()])
+    statement = Statement([Written(orjson.Fragment(b'{"id":"from SQL"}')), None, NotFound()])
     planned: list[Any] = []
 
     def plan_root(core: Any, field: Any, details: Any, collect: Any) -> Any:
@@ -165,6 +166,19 @@ async def test_a_root_field_is_answered_by_its_statement_or_by_the_plan_or_by_th
     assert asked.left == 1
     fields = schema._schema.query_type.fields  # type: ignore[union-attr]
     assert planned == [(schema._schema, fields[name], name) for name in ("number", "shelf")]
+
+
+@pytest.mark.parametrize("fields, counted", [((1, 1), 4), ((1, None), None)])
+async def test_fields_are_counted_where_all_that_is_written_was(
+    fields: tuple[int | None, ...], counted: int | None
+) -> None:
+    statement = Statement([Written(orjson.Fragment(b'{"id":"x"}'), known) for known in fields])
+    asked = Asked(plan_root=lambda *given: statement)
+
+    found = await asked(parse("{ shelf(id: 1) { id } other: shelf(id: 2) { id } }"))
+
+    assert orjson.dumps(found.data) == b'{"shelf":{"id":"x"},"other":{"id":"x"}}'
+    assert getattr(found, "fields", None) == counted
 
 
 async def test_another_schema_is_run_by_the_reference() -> None:

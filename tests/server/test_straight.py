@@ -126,6 +126,78 @@ async def test_a_connection_carries_one_request_after_another() -> None:
     assert served.ways == ["straight"] * 3
 
 
+@pytest.fixture
+def repeated(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return the bytes of the requests that were not parsed again."""
+    found: list[bytes] = []
+    repeat = StraightProtocol._repeat
+
+    def noted(self: StraightProtocol, before: Any, data: bytes) -> None:
+        found.append(data)
+        repeat(self, before, data)
+
+    monkeypatch.setattr(StraightProtocol, "_repeat", noted)
+    return found
+
+
+async def test_a_head_that_comes_again_is_not_parsed_again(repeated: list[bytes]) -> None:
+    async with serving() as served, served.connection() as wire:
+        for query in (HELLO, "{hello }", HELLO, "{ x:hello }", "{ y:hello }", "{ nothing }"):
+            wire.send(post(query))
+            status, _, answer = await wire.read()
+            key = query.strip("{ }").partition(":")[0]
+            assert status == 200
+            assert answer.get("data") == (None if key == "nothing" else {key: "Hello you"})
+    # the others differ in the length they say, and "{ nothing }" is as long as those before it
+    assert repeated == [post("{ y:hello }"), post("{ nothing }")]
+    assert served.ways == ["straight"] * 6
+
+
+async def test_a_head_that_comes_again_in_another_way_is_parsed(repeated: list[bytes]) -> None:
+    one, other = (post(headers=f"x-forwarded-for: 203.0.113.{number}\r\n") for number in (1, 2))
+    async with serving() as served, served.connection() as wire:
+        for sent in (one, other, one[:-5], one[-5:], one + other, one):
+            wire.send(sent)
+            await asyncio.sleep(0.05)
+        for _ in range(6):
+            assert (await wire.read())[2]["data"] == ANSWER["data"]
+        wire.send(b"GET /x HTTP/1.1\r\n\r\n")
+        assert (await wire.read())[0] == 404
+        for _ in range(2):
+            wire.send(one)
+            assert (await wire.read())[2]["data"] == ANSWER["data"]
+    assert served.callers == [f"203.0.113.{number}" for number in (1, 2, 1, 1, 2, 1, 1, 1)]
+    assert repeated == [one]
+
+
+async def test_a_head_that_comes_again_waits_for_the_answer_before(repeated: list[bytes]) -> None:
+    slow, quick = post("{ slow(seconds: 0.2) }"), post("{ x: hello           }")
+    assert len(slow) == len(quick)
+    async with serving() as served, served.connection() as wire:
+        wire.send(slow)
+        await asyncio.sleep(0.05)
+        wire.send(quick)
+
+        assert [(await wire.read())[2]["data"] for _ in range(2)] == [{"slow": "done"}, {"x": "Hello you"}]
+    assert repeated == []
+    assert served.ways == ["straight", "asgi"]
+
+
+async def test_the_end_of_a_body_is_no_part_of_the_head_behind_it(repeated: list[bytes]) -> None:
+    refused = post().replace(b"application/json", b"text/plain")
+    async with serving() as served, served.connection() as wire:
+        wire.send(refused[:-5])
+        assert (await wire.read())[0] == 415
+        both = refused[-5:] + post()
+        wire.send(both)
+        assert (await wire.read())[0] == 200
+        wire.send(both)
+
+        assert (await wire.read())[0] == 400
+    assert repeated == []
+    assert served.ways == ["straight"] * 2
+
+
 async def test_a_body_may_come_in_pieces() -> None:
     async with serving() as served, served.connection() as wire:
         whole = post()
