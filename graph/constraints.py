@@ -2,8 +2,6 @@
 
 from typing import Final, LiteralString
 
-from graph.driver import Graph
-
 # No index on brand_id: a brand's nodes are a range of `id`, and on the embedded engine each node taken out of an index
 # under a value that thousands share costs a walk of its entries (12,000 fans: 5 s against 1 s).
 SCHEMA: Final[tuple[LiteralString, ...]] = (
@@ -14,9 +12,3 @@ SCHEMA: Final[tuple[LiteralString, ...]] = (
     "CREATE CONSTRAINT referred_key IF NOT EXISTS FOR ()-[e:REFERRED]-() REQUIRE e.key IS UNIQUE",
     "CREATE INDEX shared_cascade IF NOT EXISTS FOR ()-[e:SHARED]-() ON (e.cascade)",
 )
-
-
-async def ensure_schema(graph: Graph) -> None:
-    """Create what is missing; safe to run at every start."""
-    for statement in SCHEMA:
-        await graph.write(statement)

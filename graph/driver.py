@@ -14,6 +14,7 @@ from neo4j.exceptions import (
     ConnectionAcquisitionTimeoutError,
     ConstraintError,
     DriverError,
+    Forbidden,
     Neo4jError,
     ServiceUnavailable,
     SessionExpired,
@@ -21,6 +22,7 @@ from neo4j.exceptions import (
 )
 
 from graph.breaker import Breaker
+from graph.constraints import SCHEMA
 from graph.errors import GraphUnavailable
 from graph.statements import require_reading
 
@@ -53,6 +55,8 @@ class Graph:
         self._database = database
         self._breaker = Breaker()
         self._left: set[asyncio.Task[Any]] = set()
+        self._preparing = asyncio.Lock()
+        self._prepared = False
 
     @classmethod
     def connect(cls, uri: str, auth: tuple[str, str], database: str) -> Self:
@@ -64,6 +68,23 @@ class Graph:
         old, self._driver = self._driver, _driver(uri, self._auth)
         self._breaker = Breaker()
         await old.close()
+
+    async def prepare(self) -> None:
+        """Make the keys and indexes that are missing. Every write sees to it that this is done before.
+
+        On the embedded engine a node that is written while its key is being made may stand in no index: what names it
+        next makes another one beside it. A user who may not make keys is expected to find them there.
+        Raises GraphUnavailable.
+        """
+        async with self._preparing:
+            if self._prepared:
+                return
+            try:
+                for statement in SCHEMA:
+                    await self._transact(partial(_alone, statement), WRITE_SECONDS)
+            except Forbidden as error:
+                log.warning("graph keys were not looked after: the user may not make any", extra={"code": error.code})
+            self._prepared = True
 
     async def verify(self) -> None:
         """Raise GraphUnavailable unless the database answers."""
@@ -101,6 +122,11 @@ class Graph:
         `work` is given a function that runs a statement. It may be called again after a conflict, so it must be
         idempotent. `timeout` is in seconds. Raises as `write` does.
         """
+        if not self._prepared:
+            await self.prepare()
+        return await self._transact(work, timeout)
+
+    async def _transact(self, work: Work[T], timeout: float) -> T:
         async with self._guarded(timeout):
             once = partial(self._in_session, WRITE_ACCESS, WRITE_RETRY_SECONDS, work)
             for attempt in range(WRITE_TRIES - 1):
@@ -177,6 +203,10 @@ class Graph:
             breaker.fail()
             raise _unavailable(error) from error
         breaker.succeed()
+
+
+async def _alone(statement: LiteralString, run: Run) -> None:
+    await run(statement, {})
 
 
 async def _rows(

@@ -12,7 +12,6 @@ from authz.templates import Templates
 from authz.tokens import Tokens
 from domain.database import Database
 from domain.vault import Vault
-from graph.constraints import ensure_schema
 from graph.driver import Graph
 from graph.embedded import EmbeddedGraph
 from graph.errors import GraphUnavailable
@@ -58,7 +57,7 @@ async def graph_of(settings: Settings) -> AsyncIterator[Graph]:
             graph = Graph.connect(engine.uri, engine.auth, engine.database)
             await stack.enter_async_context(_task(engine.supervise(graph.move)))
         stack.push_async_callback(graph.close)
-        await stack.enter_async_context(_task(_ensure_schema(graph)))
+        await stack.enter_async_context(_task(_prepare(graph)))
         yield graph
 
 
@@ -77,11 +76,11 @@ async def runtime_of(settings: Settings) -> AsyncIterator[Runtime]:
         yield Runtime(settings, services)
 
 
-async def _ensure_schema(graph: Graph) -> None:
+async def _prepare(graph: Graph) -> None:
     """Make keys and indexes as soon as the graph answers."""
     while True:
         try:
-            return await ensure_schema(graph)
+            return await graph.prepare()
         except GraphUnavailable as error:
             log.warning("graph_not_ready", reason=str(error))
             await asyncio.sleep(SCHEMA_RETRY_SECONDS)

@@ -23,7 +23,6 @@ from sqlalchemy.engine import make_url
 
 import migrations
 from domain.database import Database
-from graph.constraints import ensure_schema
 from graph.driver import Graph
 from schema.lookahead import kept
 from server.settings import Settings
@@ -166,7 +165,7 @@ async def graph_server() -> AsyncIterator[GraphServer]:
         try:
             server = GraphServer(uri, auth, neo4j_server.DATABASE)
             graph = server.connect()
-            await ensure_schema(graph)
+            await graph.prepare()
             await graph.close()
             yield server
         finally:

@@ -5,11 +5,13 @@ import socket
 import time
 import warnings
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-from neo4j.exceptions import CypherSyntaxError
+from neo4j.exceptions import CypherSyntaxError, Forbidden
 
-from graph.constraints import ensure_schema
+from graph import driver
+from graph.constraints import SCHEMA
 from graph.driver import Graph
 from graph.errors import GraphUnavailable, GraphWriteRefused
 from graph.fans import FanNode, node_id, stream_fans, upsert_fans
@@ -156,8 +158,52 @@ async def test_a_wrong_statement_is_a_fault_and_does_not_count_as_an_outage(grap
     await graph.verify()
 
 
-async def test_the_schema_may_be_ensured_again_and_by_several_at_once(graph: Graph) -> None:
-    await asyncio.gather(*(ensure_schema(graph) for _ in range(4)))
+async def test_the_keys_may_be_made_again_and_by_several_at_once(graph_server: GraphServer) -> None:
+    several = [graph_server.connect() for _ in range(4)]
+    await asyncio.gather(*(graph.prepare() for graph in several))
+    for graph in several:
+        await graph.close()
+
+
+async def test_nothing_is_written_before_the_keys_are_made(
+    graph_server: GraphServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    async def noted(transaction: Any, cypher: str, parameters: Any) -> list[Any]:
+        said.append(cypher)
+        await asyncio.sleep(0.01)
+        return []
+
+    monkeypatch.setattr(driver, "_rows", noted)
+    graph = graph_server.connect()
+    writes = [graph.write("MERGE (f:Fan {id: 'x'})") for _ in range(3)]
+    await asyncio.gather(graph.prepare(), *writes, graph.prepare())
+    await graph.write("MERGE (f:Fan {id: 'y'})")
+    await graph.close()
+
+    assert said[: len(SCHEMA)] == list(SCHEMA)
+    assert said[len(SCHEMA) :] == ["MERGE (f:Fan {id: 'x'})"] * 3 + ["MERGE (f:Fan {id: 'y'})"]
+
+
+async def test_who_may_make_no_keys_writes_all_the_same(
+    graph_server: GraphServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    async def refused(transaction: Any, cypher: str, parameters: Any) -> list[Any]:
+        said.append(cypher)
+        if cypher in SCHEMA:
+            raise Forbidden
+        return []
+
+    monkeypatch.setattr(driver, "_rows", refused)
+    graph = graph_server.connect()
+    for _ in range(2):
+        await graph.write("MERGE (f:Fan {id: 'x'})")
+    await graph.close()
+
+    assert said == [SCHEMA[0], *["MERGE (f:Fan {id: 'x'})"] * 2]
 
 
 async def test_a_failing_write_keeps_nothing(graph: Graph) -> None:

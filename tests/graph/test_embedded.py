@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import graph.embedded
-from graph.constraints import ensure_schema
 from graph.driver import Graph
 from graph.embedded import EmbeddedGraph
 from graph.errors import GraphDirectoryInUse, GraphEngineMissing, GraphUnavailable
@@ -108,7 +107,6 @@ async def test_a_killed_engine_is_restarted_with_its_data(tmp_path: Path) -> Non
     async with running(tmp_path) as engine:
         supervisor = asyncio.create_task(engine.supervise())
         graph = Graph.connect(engine.uri, engine.auth, engine.database)
-        await ensure_schema(graph)
         await upsert_fans(graph, [FanNode(1, 1, 3)])
         before = pid_of(engine)
 
