@@ -74,7 +74,7 @@ class Graph:
 
         On the embedded engine a node that is written while its key is being made may stand in no index: what names it
         next makes another one beside it. A user who may not make keys is expected to find them there.
-        Raises GraphUnavailable.
+        Raises GraphUnavailable, also where keys cannot be made, because what is there breaks them.
         """
         async with self._preparing:
             if self._prepared:
@@ -84,6 +84,9 @@ class Graph:
                     await self._transact(partial(_alone, statement), WRITE_SECONDS)
             except Forbidden as error:
                 log.warning("graph keys were not looked after: the user may not make any", extra={"code": error.code})
+            except Neo4jError as error:
+                log.error("graph keys cannot be made: %s", error.code)
+                raise GraphUnavailable from error
             self._prepared = True
 
     async def verify(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from neo4j.exceptions import CypherSyntaxError, Forbidden
+from neo4j.exceptions import ClientError, CypherSyntaxError, Forbidden
 
 from graph import driver
 from graph.constraints import SCHEMA
@@ -184,6 +184,25 @@ async def test_nothing_is_written_before_the_keys_are_made(
 
     assert said[: len(SCHEMA)] == list(SCHEMA)
     assert said[len(SCHEMA) :] == ["MERGE (f:Fan {id: 'x'})"] * 3 + ["MERGE (f:Fan {id: 'y'})"]
+
+
+async def test_nothing_is_written_where_the_keys_cannot_be_made(
+    graph_server: GraphServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    async def refused(transaction: Any, cypher: str, parameters: Any) -> list[Any]:
+        said.append(cypher)
+        raise ClientError
+
+    monkeypatch.setattr(driver, "_rows", refused)
+    graph = graph_server.connect()
+    for _ in range(2):
+        with pytest.raises(GraphUnavailable):
+            await graph.write("MERGE (f:Fan {id: 'x'})")
+    await graph.close()
+
+    assert said == [SCHEMA[0]] * 2
 
 
 async def test_who_may_make_no_keys_writes_all_the_same(
