@@ -7,6 +7,7 @@ from typing import Any
 
 from domain.access.rules import Node
 from domain.errors import Forbidden, NotFound
+from domain.fans.changing import fans_to_change
 from domain.fans.models import Fan
 from domain.fans.queries import fans_by_any_id
 from domain.idempotency import Answer, run_once
@@ -93,7 +94,7 @@ async def reverse_registration(context: Context, input: Reversal) -> dict[str, A
 
 async def fan_of(context: Context, session: Any, fan_id: int, permission: str) -> Fan:
     """Return a fan the caller may do this to. Raises NotFound."""
-    fan = (await fans_by_any_id(session, context.scope, [fan_id], permission)).get(fan_id)
+    fan = (await fans_to_change(session, context.scope, [fan_id], permission)).get(fan_id)
     if fan is None or fan.erased_at is not None:
         raise NotFound("No such fan.", field=("input", "fanId"))
     return fan

@@ -6,6 +6,7 @@ from typing import Any
 
 from domain.access.rules import Node
 from domain.errors import BadInput, Forbidden, NotFound
+from domain.fans.changing import fans_to_change
 from domain.fans.models import Fan
 from domain.fans.queries import fans_by_any_id, fans_by_id, get_fan
 from domain.idempotency import Answer, run_once
@@ -99,7 +100,7 @@ class PointsAdjustment:
 async def adjust_points(context: Context, input: PointsAdjustment) -> dict[str, Any]:
     """Give a fan points or growth by hand, or take some; above the brand's limit it waits for a second person."""
     async with context.transaction(dry_run=input.dry_run) as session:
-        fan = (await fans_by_any_id(session, context.scope, [input.fan_id], ADJUST)).get(input.fan_id)
+        fan = (await fans_to_change(session, context.scope, [input.fan_id], ADJUST)).get(input.fan_id)
         if fan is None:
             raise NotFound("No such fan.", field=("input", "fanId"))
         programme = await programme_of(session, fan.brand_id)

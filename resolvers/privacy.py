@@ -8,8 +8,8 @@ from typing import Any, Final
 from domain import clock
 from domain.access.rules import Node
 from domain.errors import BadInput, Forbidden, NotFound
+from domain.fans.changing import fan_to_change, fans_to_change
 from domain.fans.models import Fan
-from domain.fans.queries import fans_by_any_id, get_fan
 from domain.ids import FanId
 from domain.inputs import said
 from domain.jobs.models import Job
@@ -60,7 +60,7 @@ class FanErasure:
 async def export_my_data(context: Context, input: ExportWish) -> dict[str, Any]:
     """Have everything the brand holds about the caller written down; the job's document is there for seven days."""
     async with context.transaction() as session:
-        fan = await get_fan(session, context.scope, own_fan_id(context))
+        fan = await fan_to_change(session, context.scope, own_fan_id(context))
         job_id = await service.export_my_data(session, context.viewer.principal, fan, input.sections)
         return {"job": await get_own_job(session, context.scope, job_id)}
 
@@ -69,7 +69,7 @@ async def erase_me(context: Context, input: ErasureWish) -> dict[str, Any]:
     """Have the caller erased at the brand for good. What they agreed to ends at once, the rest within a day."""
     _check_confirmed(input.confirm)
     async with context.transaction() as session:
-        fan = await get_fan(session, context.scope, own_fan_id(context))
+        fan = await fan_to_change(session, context.scope, own_fan_id(context))
         job_id = await service.erase(session, context.viewer.principal, fan)
         keys = await context.services.vault.of_group(session, fan.group_id)
         job = await get_own_job(session, context.scope, job_id)
@@ -87,7 +87,7 @@ async def erase_fan(context: Context, input: FanErasure) -> dict[str, Any]:
         raise BadInput(f"reason has 1 to {REASON_LENGTH} characters.", field=("input", "reason"))
     scope = context.scope
     async with context.transaction() as session:
-        fan = (await fans_by_any_id(session, scope, [input.fan_id], queries.ERASE)).get(input.fan_id)
+        fan = (await fans_to_change(session, scope, [input.fan_id], queries.ERASE)).get(input.fan_id)
         if fan is not None:
             _require_brand(context, fan)
             await service.erase(session, context.viewer.principal, fan, input.reason)

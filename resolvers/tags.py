@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from domain.errors import BadInput, Forbidden, NotFound
+from domain.fans.changing import fans_to_change
 from domain.fans.models import Fan
-from domain.fans.queries import fans_by_any_id
 from domain.ids import BrandId
 from domain.page import Page, PageArgs, Window
 from domain.tags import queries, service
@@ -76,7 +76,7 @@ async def remove_fan_tags(context: Context, input: FanTagging) -> dict[str, Any]
 
 async def _wanted(context: Context, session: Any, input: FanTagging) -> tuple[list[Fan], list[Tag]]:
     service.check_size(input)
-    fans = await fans_by_any_id(session, context.scope, input.fan_ids, WRITE)
+    fans = await fans_to_change(session, context.scope, input.fan_ids, WRITE)
     tags = await queries.tags_by_id(session, context.scope, input.tag_ids, WRITE)
     for name, ids, found in (("fanIds", input.fan_ids, fans), ("tagIds", input.tag_ids, tags)):
         for position, wanted in enumerate(ids):

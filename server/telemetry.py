@@ -86,8 +86,7 @@ class RequestLines:
             asyncio.get_running_loop().call_later(_SOON, self.flush)
         words = tuple([fact for fact in facts.items() if type(fact[1]) is str])
         others = {name: value for name, value in facts.items() if type(value) is not str}
-        self._waiting.append(_said(words))
-        self._waiting.append(orjson.dumps({**others, "timestamp": clock.now()}, option=_LINE)[1:])
+        self._waiting.append(_said(words) + orjson.dumps({**others, "timestamp": clock.now()}, option=_LINE)[1:])
 
     def flush(self) -> None:
         """Write what waits: at the end, nobody else would."""

@@ -16,7 +16,6 @@ from domain.tables import table_of
 
 fans, aliases = table_of(Fan), table_of(FanAlias)
 
-
 T = TypeVar("T")
 
 

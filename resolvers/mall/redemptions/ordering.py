@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from domain.errors import NotFound
+from domain.fans.changing import fans_to_change
 from domain.fans.models import Fan
-from domain.fans.queries import fans_by_any_id
 from domain.idempotency import Answer, run_once
 from domain.ids import FanId, GiftId, Int64
 from domain.inputs import said
@@ -79,7 +79,7 @@ async def _redeem(
 
 
 async def _fan_and_gift(context: Context, session: Any, fan_id: int, gift_id: int, permission: str) -> tuple[Fan, Gift]:
-    fan = (await fans_by_any_id(session, context.scope, [fan_id], permission)).get(fan_id)
+    fan = (await fans_to_change(session, context.scope, [fan_id], permission)).get(fan_id)
     if fan is None or fan.erased_at is not None:
         raise NotFound("No such fan.", field=("input", "fanId"))
     gift = (await gift_queries.gifts_by_id(session, context.scope, [gift_id])).get(gift_id)
