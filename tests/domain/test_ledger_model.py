@@ -1,7 +1,8 @@
 """Whatever is done to the ledger, in any order, again, crashed or two at once, ends as a plain model says (M20, M21).
 
 The model (`tests/plain_ledger.py`) knows nothing of the product. After every step each fan's balances, lots, growth and
-level are the model's, the answers too, and the books add up. SCRM_TEST_RUNS says how many programs are tried a policy.
+level are the model's, the answers too, the books add up and the chain holds. SCRM_TEST_RUNS says how many programs are
+tried a policy.
 """
 
 import asyncio
@@ -38,8 +39,11 @@ from domain.points.ledger.adjusting import Adjustment, adjust
 from domain.points.ledger.audit import audit_accounts
 from domain.points.ledger.book import transfers
 from domain.points.ledger.rules import ClawBack, ClawedBack, Earn, Posted, Spend
+from domain.points.ledger.sealing import seals
+from domain.points.ledger.verifying import slipped_in, verify_chain
 from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy
 from domain.points.programme.queries import programme_of, programmes
+from domain.points.sealer import Sealer
 from domain.tables import table_of
 from domain.tenancy.models import Brand
 from tests.cast import EVERYTHING
@@ -139,6 +143,7 @@ class Product:
     people: dict[str, int] = field(default_factory=dict)
     adjusted: dict[int, int] = field(default_factory=dict)
     merged: dict[int, int] = field(default_factory=dict)
+    sealer: Sealer | None = None
 
     @classmethod
     async def made(cls, world: World, zone: str, expiry: ExpiryPolicy, months: int | None, claw: Any) -> "Product":
@@ -252,7 +257,27 @@ class Product:
         assert found or seen == self._expected(models[0])
         async with self.world.services.database.reading(EVERYTHING) as session:
             assert (await audit_accounts(session, self.brand_id)).differences == ()
+        await self._seal()
         return found
+
+    async def all_sealed(self) -> bool:
+        """Seal what is left, and tell whether the chain has a link of every transfer."""
+        written = select(func.count()).where(transfers.c.brand_id == self.brand_id)
+        links = [await self._seal() for _ in range(3)][-1]
+        async with self.world.services.database.reading(EVERYTHING) as session:
+            return links == (await session.execute(written)).scalar_one()
+
+    async def _seal(self) -> int:
+        """Seal what was written until the last step, and make the chain again: every line stands as it was written."""
+        services = self.world.services
+        self.sealer = self.sealer or Sealer(services.database, services.vault)
+        await self.sealer.run_once()
+        async with services.database.reading(EVERYTHING) as session:
+            chain = await verify_chain(session, services.vault, self.brand_id)
+            assert chain.faults == ()
+            upto = (await session.execute(select(func.max(seals.c.transfer_id)))).scalar() or 0
+            assert await slipped_in(session, after=max(0, upto - 200), upto=upto, limit=1) == []
+        return chain.count
 
     def _expected(self, model: PlainLedger) -> dict[str, Any]:
         said = [source for source in model.said if not source.startswith(("end:", "reverse:"))]
@@ -461,3 +486,4 @@ async def test_the_ledger_does_what_the_model_does(
     model = PlainLedger(ZoneInfo(zone), expiry.value, months or 0, policy.value)
 
     await play(product, model, turns)
+    assert await product.all_sealed()
