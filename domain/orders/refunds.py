@@ -93,9 +93,8 @@ def _judged(brand: Brand, known: Mapping[str, _Order], result: RowResult, refund
         result.problems.append(Problem("orderNumber", "is no order of this source", "NOT_FOUND"))
         return None
     amount = to_minor(refund.amount, brand.currency)
-    result.id = order.row.id
     if order.known.get(refund.number) == amount:
-        result.outcome = RowOutcome.UNCHANGED
+        result.outcome, result.id = RowOutcome.UNCHANGED, order.row.id
         return None
     problem = _refusal(order, refund.number, amount)
     if problem is not None:
@@ -103,7 +102,7 @@ def _judged(brand: Brand, known: Mapping[str, _Order], result: RowResult, refund
         return None
     order.known[refund.number] = amount
     order.left -= amount
-    result.outcome = RowOutcome.CREATED
+    result.outcome, result.id = RowOutcome.CREATED, order.row.id
     now = clock.now()
     place = {"group_id": brand.group_id, "brand_id": brand.id, "order_id": order.row.id, "currency": order.row.currency}
     said = {"number": refund.number, "amount": amount, "refunded_at": refund.refunded_at or now}

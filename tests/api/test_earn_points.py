@@ -1,6 +1,7 @@
 """earnPoints: a service says that a fan earned, and is told what was granted and what cut it."""
 
 import asyncio
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -113,25 +114,30 @@ async def test_two_callers_keys_are_two(client: Client) -> None:
 async def test_twenty_at_midnight_use_up_the_caps_of_both_days_exactly(client: Client) -> None:
     await rule(client, "post", "post", points=3, dailyPointsCap=10)
     # the last microsecond of the 1st in Shanghai, and the first of the 2nd
-    days = ("2026-05-01T15:59:59.999999Z", "2026-05-01T16:00:00Z")
+    moments = ("2026-05-01T15:59:59.999999Z", "2026-05-01T16:00:00Z")
 
-    async def patiently(n: int) -> None:
+    async def patiently(n: int) -> Any:
         for _ in range(50):
             given = {"fanId": client.world.id("Fan", FAN), "code": "post", "idempotencyKey": f"k{n}"}
-            answer = await client.ask("SERVICE", EARN, i={**given, "occurredAt": days[n % 2]})
+            answer = await client.ask("SERVICE", EARN, i={**given, "occurredAt": moments[n % 2]})
             if "errors" not in answer:
-                return
+                return answer["data"]["earnPoints"]
         pytest.fail("others were in the way fifty times")
 
-    await asyncio.gather(*(patiently(n) for n in range(20)))
+    answers = await asyncio.gather(*(patiently(n) for n in range(20)))
 
-    by_day: dict[Any, list[int]] = {}
-    for row in await granted(client.world):
-        by_day.setdefault(str(row.day), []).append(row.granted_points)
-    assert {day: sorted(given) for day, given in by_day.items()} == {
-        "2026-05-01": [0] * 6 + [1, 3, 3, 3],
-        "2026-05-02": [0] * 6 + [1, 3, 3, 3],
-    }
+    assert [answer["userErrors"] for answer in answers] == [[]] * 20
+    assert [answer["grant"]["occurredAt"] for answer in answers] == [moments[n % 2] for n in range(20)]
+    # each day's next midnight in Shanghai
+    for day, parity, midnight in (("2026-05-01", 0, moments[1]), ("2026-05-02", 1, "2026-05-02T16:00:00Z")):
+        cuts = [{"cap": "DAILY_POINTS", "resetsAt": midnight}]
+        shown = sorted((answer["grant"] for answer in answers[parity::2]), key=itemgetter("grantedPoints"))
+        told = [(one["grantedPoints"], one["desiredPoints"], one["day"], one["cuts"]) for one in shown]
+        assert told == [(0, 3, day, cuts)] * 6 + [(1, 3, day, cuts)] + [(3, 3, day, [])] * 3
+        stored = [row for row in await granted(client.world) if str(row.day) == day]
+        assert sorted(row.granted_points for row in stored) == [0] * 6 + [1, 3, 3, 3]
+    assert len(await granted(client.world)) == 20
+    assert (await has(client.world, client.world.fans[FAN])).spendable == 20
     await sound(client.world)
 
 

@@ -8,6 +8,7 @@ import pytest
 from domain import clock
 from domain.points import upkeep
 from domain.points.ledger.rules import Balances
+from tests.domain.test_resolution import count, merges
 from tests.earning import at, did, give, granted, has, install, send, sound
 from tests.world import Client
 
@@ -17,6 +18,10 @@ REFUNDS = """mutation($i: RecordOrderRefundsInput!) { recordOrderRefunds(input: 
   userErrors { code field message } results { outcome userErrors { field message } } } }"""
 # received at 23:59 of the 1st in Shanghai: the 15th natural day after begins at 0:00 of the 16th
 RECEIVED, DAY_BEFORE, DUE = "2026-05-01T15:59:00Z", "2026-05-15T15:59:59Z", "2026-05-15T16:00:00Z"
+# 0:30 and 23:59:59 of the 1st in Shanghai, which are two days in UTC, and the midnight after
+EARLY, LATE, MIDNIGHT = "2026-04-30T16:30:00Z", "2026-05-01T15:59:59Z", "2026-05-01T16:00:00Z"
+# one person's openids, each with the platform that gave it
+ACCOUNT, MINI_PROGRAM = ("o-account", "wx-account"), ("o-mini", "wx-mini")
 
 
 class Club:
@@ -78,6 +83,37 @@ async def test_signing_in_on_both_platforms_in_one_natural_day_earns_once(club: 
     assert sorted((row.granted_points, row.granted_growth) for row in rows) == [(0, 0), (1, 3), (1, 3)]
     balances = await has(club.client.world, rows[0].fan_id)
     assert (balances.spendable, balances.growth) == (2, 6)
+
+
+def signed_in(at: str, openid: str, platform: str) -> dict[str, Any]:
+    """Return the sign-in of the person whose openids of all platforms are joined by one unionid."""
+    event, union = did("sign_in", at, openid, platform), {"kind": "UNIONID", "value": "u-1", "issuer": "open"}
+    return {**event, "identities": [*event["identities"], union], "properties": {"platform": platform}}
+
+
+@pytest.mark.parametrize("known_as_two", [False, True], ids=["new", "known as two"])
+@pytest.mark.parametrize(
+    "first, second", [(ACCOUNT, MINI_PROGRAM), (MINI_PROGRAM, ACCOUNT)], ids=["account first", "mini-program first"]
+)
+async def test_whichever_platform_a_person_signs_in_on_first_earns_and_the_other_does_the_next_day(
+    club: Club, first: tuple[str, str], second: tuple[str, str], known_as_two: bool
+) -> None:
+    world = club.client.world
+    if known_as_two:
+        await send(club.client, *(did("h5_view", "2026-04-29T04:00:00Z", *who) for who in (first, second)))
+
+    for at_, who in ((EARLY, first), (LATE, second), (MIDNIGHT, second)):
+        await send(club.client, signed_in(at_, *who))
+        await give(world)
+
+    rows = await granted(world)
+    told = [(row.occurred_at, row.granted_points, row.granted_growth, row.cuts) for row in rows]
+    again = [{"cap": "FREQUENCY", "resetsAt": at(MIDNIGHT).isoformat()}]
+    assert told == [(at(EARLY), 1, 3, None), (at(LATE), 0, 0, again), (at(MIDNIGHT), 1, 3, None)]
+    (fan_id,) = {row.fan_id for row in rows}
+    balances = await has(world, fan_id)
+    assert (balances.spendable, balances.growth) == (2, 6)
+    assert await count(world, merges) == known_as_two
 
 
 async def test_an_order_is_granted_when_the_fifteenth_natural_day_after_receipt_begins(club: Club) -> None:
@@ -164,7 +200,7 @@ async def test_an_order_that_is_told_late_is_granted_at_once(club: Club) -> None
     assert (balances.spendable, balances.pending) == (10, 0)
 
 
-async def test_a_post_a_product_and_a_registration_earn_what_the_club_says(club: Club) -> None:
+async def test_a_post_and_a_verified_product_earn_what_the_club_says(club: Club) -> None:
     product = {"serial": "Z-1", "product": "ZIPPO-1941"}
     await send(
         club.client,

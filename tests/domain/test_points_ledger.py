@@ -11,7 +11,8 @@ from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from domain import clock
-from domain.errors import BadInput, DomainError, NotFound
+from domain.database import Database
+from domain.errors import BadInput, NotFound
 from domain.fans.models import Fan
 from domain.points.ledger import service as ledger
 from domain.points.ledger.adjusting import Adjustment, adjust
@@ -26,9 +27,14 @@ from domain.points.ledger.rules import (
     PointsLimit,
     SourceConflict,
 )
+from domain.points.ledger.sealing import seals
 from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy
 from domain.tables import table_of
 from tests.books import NOW, Books, of
+from tests.cast import EVERYTHING
+from tests.domain.test_point_chain import seal_all
+
+NEVER_CHANGED = (transfers, entries, draws, seals)
 
 
 async def test_what_is_earned_can_be_spent(books: Books) -> None:
@@ -370,15 +376,51 @@ async def test_the_database_takes_no_transfer_that_does_not_add_up(books: Books)
     assert await books.count() == 1
 
 
-@pytest.mark.parametrize("table", [transfers, entries, draws], ids=lambda table: table.name)
-async def test_what_is_posted_is_never_changed_or_deleted(books: Books, table: Any) -> None:
+async def posted(books: Books) -> None:
+    """Give every table that is never changed a row."""
     await books.earn(10, source="a")
     await books.spend(5, source="b")
+    assert await seal_all(books.world) == 2
 
-    for statement in (update(table).values(group_id=table.c.group_id), delete(table), text(f"TRUNCATE {table.name}")):
-        with pytest.raises((DBAPIError, DomainError)):
-            async with books.writing() as session:
-                await session.execute(statement)
+
+async def rows_of(books: Books, table: Any) -> list[Any]:
+    async with books.writing() as session:
+        return list(await session.execute(select(table).order_by(*table.c)))
+
+
+@pytest.mark.parametrize("change", ["UPDATE", "DELETE"])
+@pytest.mark.parametrize("table", NEVER_CHANGED, ids=lambda table: table.name)
+async def test_what_is_posted_is_never_changed_or_deleted(books: Books, table: Any, change: str) -> None:
+    await posted(books)
+    before = await rows_of(books, table)
+
+    statement = delete(table) if change == "DELETE" else update(table).values(group_id=table.c.group_id)
+    with pytest.raises(DBAPIError, match=f"{table.name} is append-only"):
+        async with books.writing() as session:
+            await session.execute(statement)
+
+    assert before
+    assert await rows_of(books, table) == before
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("table", NEVER_CHANGED, ids=lambda table: table.name)
+async def test_what_is_posted_is_not_emptied_even_by_who_owns_the_tables(
+    books: Books, owner_database: Database, table: Any
+) -> None:
+    await posted(books)
+    before = await rows_of(books, table)
+
+    for database, refusal in (
+        (owner_database, f"{table.name} is append-only"),
+        (books.world.services.database, "permission denied"),
+    ):
+        with pytest.raises(DBAPIError, match=refusal):
+            async with database.writing(EVERYTHING) as session:
+                await session.execute(text(f"TRUNCATE {table.name} CASCADE"))
+
+    assert before
+    assert await rows_of(books, table) == before
 
 
 async def test_points_that_expire_are_told_by_their_day(books: Books) -> None:

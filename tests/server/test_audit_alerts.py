@@ -1,0 +1,40 @@
+"""The worker's daily audit looks at balances and at chains, and what is wrong with either is told to the log."""
+
+import asyncio
+
+import pytest
+
+from domain.database import Database
+from domain.points.ledger.book import transfers
+from server import worker
+from tests.domain.test_auditing_alerts import alerts, listening, make_rich
+from tests.domain.test_point_chain import ABROAD, FAN, Forger, earn, seal_all
+from tests.server.deployed import eventually
+from tests.world import World
+
+
+async def test_the_daily_audit_tells_of_balances_and_of_chains_that_are_wrong_and_once(
+    world: World, owner_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await earn(world, "a", FAN)
+    abroad = await earn(world, "b", ABROAD)
+    await seal_all(world)
+    forged = transfers.update().values(reason="forged").where(transfers.c.id == abroad)
+    await Forger(owner_database).run(forged, "point_transfers")
+    await make_rich(world, FAN)
+    monkeypatch.setattr(worker, "HOUR_SECONDS", 0.01)
+
+    stop = asyncio.Event()
+    with listening() as lines:
+        running = asyncio.create_task(worker._audit_daily(world.services, stop))
+        verified = await eventually(lambda: "chains_verified" in [line["event"] for line in lines])
+        await asyncio.sleep(0.1)
+        stop.set()
+        await asyncio.wait_for(running, 10)
+
+    assert verified
+    assert [(line["event"], line["brand"]) for line in alerts(lines)] == [
+        ("ledger_differs", world.nodes["g1/b1"]),
+        ("ledger_differs", world.nodes["g1/b1"]),
+        ("chain_broken", world.nodes["g1/b2"]),
+    ]
