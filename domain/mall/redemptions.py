@@ -58,8 +58,9 @@ async def cancel(
 async def pay(session: AsyncSession, principal: str, redemption: Redemption, *, cash: int, reference: str) -> None:
     """Say that the money was paid. Said again of the same payment it changes nothing.
 
-    Raises RedemptionEnded, RedemptionPaid where another payment paid it, and BadInput for an amount it does not cost or
-    a payment that paid another one.
+    One that comes after the redemption was cancelled is written down too, since the money is there and is to be paid
+    back. Raises RedemptionPaid where another payment paid it, and BadInput for an amount it does not cost or a payment
+    that paid another one.
     """
     if not 1 <= len(reference.strip()) <= len(reference) <= 128:
         raise BadInput("paymentReference has 1 to 128 characters.", field=("input", "paymentReference"))
@@ -69,11 +70,24 @@ async def pay(session: AsyncSession, principal: str, redemption: Redemption, *, 
         return
     paid = {"paid_at": clock.now(), "payment_reference": reference, "pay_until": None}
     try:
-        await _change(session, redemption, redemptions.c.paid_at.is_(None), **paid)
+        deed = await _pay(session, redemption, paid)
     except IntegrityError as error:
         message = "This payment paid another redemption."
         raise BadInput(message, field=("input", "paymentReference")) from error
-    await record(session, principal, redemption, redemption.id, "redemption:pay", {"payment": reference})
+    await record(session, principal, redemption, redemption.id, deed, {"payment": reference})
+
+
+async def _pay(session: AsyncSession, redemption: Redemption, paid: dict[str, Any]) -> str:
+    """Write the payment down, and return what was done by it."""
+    try:
+        await _change(session, redemption, redemptions.c.paid_at.is_(None), **paid)
+    except RedemptionEnded:
+        ended = (redemptions.c.id == redemption.id, redemptions.c.state == RedemptionState.CANCELLED.value)
+        late = update(redemptions).where(*ended, redemptions.c.paid_at.is_(None)).values(**paid)
+        if (await session.execute(late.returning(redemptions.c.id))).first() is None:
+            raise RedemptionPaid from None
+        return "redemption:pay_late"
+    return "redemption:pay"
 
 
 async def _change(session: AsyncSession, redemption: Redemption, so: ColumnElement[bool], **values: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from domain import clock
+from domain.audit import AuditEntry
 from domain.mall.upkeep import expire_unpaid
 from domain.points.ledger.models import PointLot
 from domain.tables import table_of
@@ -206,7 +207,23 @@ async def test_what_is_not_paid_in_time_is_given_back_once(client: Client) -> No
     answer = await act(
         client, "B1", "recordRedemptionPayment", redemptionId=late["redemptionId"], amount="1.00", paymentReference="P2"
     )
-    assert refused(answer)[0] == "REDEMPTION_ENDED"
+    # the money is there, and somebody has to pay it back: the payment is known, and what was cancelled stays so
+    assert (answer["redemption"]["state"], answer["redemption"]["paidAt"] is None) == ("CANCELLED", False)
+    assert await balances(client.world, ME) == have
+    await stock_holds(client.world)
+    assert "redemption:pay_late" in await deeds_of(client)
+    again, other = [
+        await act(client, "B1", "recordRedemptionPayment", redemptionId=late["redemptionId"], amount="1.00", **by)
+        for by in ({"paymentReference": "P2"}, {"paymentReference": "P3"})
+    ]
+    assert again["redemption"] == answer["redemption"]
+    assert refused(other)[0] == "REDEMPTION_PAID"
+
+
+async def deeds_of(client: Client) -> set[str]:
+    actions = select(table_of(AuditEntry).c.action)
+    async with client.world.services.database.reading(EVERYTHING) as session:
+        return set((await session.execute(actions)).scalars())
 
 
 async def test_a_payment_and_the_end_of_its_time_at_once_are_one_of_both(client: Client) -> None:
@@ -222,7 +239,10 @@ async def test_a_payment_and_the_end_of_its_time_at_once_are_one_of_both(client:
         *paid, expired = await asyncio.gather(*map(pay, range(6)), expire_unpaid(client.world.services.database))
         expired += await expire_unpaid(client.world.services.database)
 
-    assert sum(map(int, paid)) + expired == 6
+    # what came too late is written down too, and keeps nothing from being given back
+    assert paid == [True] * 6
+    nodes = (await client.data("B1", LIST))["redemptions"]["nodes"]
+    assert sorted(row["state"] for row in nodes) == ["CANCELLED"] * expired + ["CREATED"] * (6 - expired)
     have = await balances(client.world, ME)
     assert (have.active, have.held) == (60 * expired, 60 * (6 - expired))
     await stock_holds(client.world)

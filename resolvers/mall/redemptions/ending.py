@@ -94,7 +94,7 @@ async def cancel_my_redemption(context: Context, input: MyCancelling) -> dict[st
 
 
 async def record_redemption_payment(context: Context, input: Payment) -> dict[str, Any]:
-    """Record that what a redemption costs in money was paid, as the payment system says."""
+    """Record that what a redemption costs in money was paid. One cancelled by then stays so: pay the money back."""
 
     async def pay(session: Any, principal: str, redemption: Redemption) -> None:
         cash = minor_of(input.amount, redemption.currency, "amount")
