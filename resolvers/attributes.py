@@ -11,9 +11,8 @@ from domain.attributes.models import Attribute
 from domain.attributes.rules import AttributeValue, Shown
 from domain.attributes.service import MAX_FANS, MAX_VALUES, AttributeChange, NewAttribute
 from domain.errors import BadInput, Forbidden, NotFound
-from domain.fans.changing import fan_to_change
 from domain.fans.models import Fan
-from domain.fans.queries import fans_by_id
+from domain.fans.queries import fans_by_id, get_fan
 from domain.ids import BrandId, FanId
 from domain.inputs import said
 from domain.page import Page, PageArgs, Window
@@ -110,7 +109,7 @@ async def set_my_attributes(context: Context, input: OwnAttributes) -> dict[str,
     if not isinstance(context.viewer, FanViewer):
         raise Forbidden("Only a fan has values of their own.")
     async with context.transaction() as session:
-        fan = await fan_to_change(session, context.scope, context.viewer.fan_id)
+        fan = await get_fan(session, context.scope, context.viewer.fan_id)
         known = await _known(context, session, input.values, "fan:read", of_fans=True)
         await service.set_fan_attributes(session, context.viewer.principal, [fan], known, input.values, own=True)
     return {"me": fan}

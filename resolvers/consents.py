@@ -8,9 +8,8 @@ from domain.consents import queries, service
 from domain.consents.models import Consent, ConsentRecord
 from domain.consents.service import MAX_FANS, ConsentChoice
 from domain.errors import BadInput, NotFound
-from domain.fans.changing import fan_to_change
 from domain.fans.models import Fan
-from domain.fans.queries import fans_by_id
+from domain.fans.queries import fans_by_id, get_fan
 from domain.ids import FanId
 from domain.inputs import said
 from domain.page import Page, PageArgs
@@ -64,7 +63,7 @@ async def set_my_consents(context: Context, input: MyConsents) -> dict[str, Any]
     """
     service.check_not_guardian(input.choices)
     async with context.transaction() as session:
-        fan = await fan_to_change(session, context.scope, own_fan_id(context))
+        fan = await get_fan(session, context.scope, own_fan_id(context))
         principal = context.viewer.principal
         await service.record_consents(session, principal, [fan], input.choices, input.policy)
     return {"me": fan}

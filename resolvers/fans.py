@@ -8,7 +8,6 @@ from authz.viewer import FanViewer
 from domain import audit
 from domain.errors import BadInput, Forbidden, NotFound
 from domain.fans import queries, service
-from domain.fans.changing import fan_to_change
 from domain.fans.filters import FanFilter
 from domain.fans.models import Fan
 from domain.fans.service import NewFan, ProfileChange
@@ -97,7 +96,7 @@ def own_fan_id(context: Context) -> int:
 async def update_me(context: Context, input: ProfileChange) -> dict[str, Any]:
     """Change the caller's own profile."""
     async with context.transaction() as session:
-        fan = await fan_to_change(session, context.scope, own_fan_id(context))
+        fan = await queries.get_fan(session, context.scope, own_fan_id(context))
         await service.update_profile(session, context.services.vault, context.viewer.principal, fan, input)
         return {"me": await queries.get_fan(session, context.scope, fan.id)}
 

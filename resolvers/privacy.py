@@ -8,8 +8,9 @@ from typing import Any, Final
 from domain import clock
 from domain.access.rules import Node
 from domain.errors import BadInput, Forbidden, NotFound
-from domain.fans.changing import fan_to_change, fans_to_change
+from domain.fans.changing import fans_to_change
 from domain.fans.models import Fan
+from domain.fans.queries import get_fan
 from domain.ids import FanId
 from domain.inputs import said
 from domain.jobs.models import Job
@@ -60,7 +61,7 @@ class FanErasure:
 async def export_my_data(context: Context, input: ExportWish) -> dict[str, Any]:
     """Have everything the brand holds about the caller written down; the job's document is there for seven days."""
     async with context.transaction() as session:
-        fan = await fan_to_change(session, context.scope, own_fan_id(context))
+        fan = await get_fan(session, context.scope, own_fan_id(context))
         job_id = await service.export_my_data(session, context.viewer.principal, fan, input.sections)
         return {"job": await get_own_job(session, context.scope, job_id)}
 
@@ -69,7 +70,7 @@ async def erase_me(context: Context, input: ErasureWish) -> dict[str, Any]:
     """Have the caller erased at the brand for good. What they agreed to ends at once, the rest within a day."""
     _check_confirmed(input.confirm)
     async with context.transaction() as session:
-        fan = await fan_to_change(session, context.scope, own_fan_id(context))
+        fan = await get_fan(session, context.scope, own_fan_id(context))
         job_id = await service.erase(session, context.viewer.principal, fan)
         keys = await context.services.vault.of_group(session, fan.group_id)
         job = await get_own_job(session, context.scope, job_id)

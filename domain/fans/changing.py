@@ -7,8 +7,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.compiled import Among, Compiled
-from domain.errors import Conflict, NotFound
-from domain.fans.filters import READ
+from domain.errors import Conflict
 from domain.fans.holding import whom_they_lead_to
 from domain.fans.models import Fan
 from domain.fans.queries import fans_by_any_id
@@ -34,14 +33,6 @@ async def fans_to_change(session: AsyncSession, scope: Scope, ids: Collection[in
         if set(held) == set(led.values()) and await whom_they_lead_to(session, led) == led:
             return found
     raise Conflict
-
-
-async def fan_to_change(session: AsyncSession, scope: Scope, fan_id: int, permission: str = READ) -> Fan:
-    """Return one fan as `fans_to_change` does. Raises NotFound where there is none or the caller may not."""
-    found = await fans_to_change(session, scope, [fan_id], permission)
-    if fan_id not in found:
-        raise NotFound
-    return found[fan_id]
 
 
 @Compiled

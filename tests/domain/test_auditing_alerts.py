@@ -43,6 +43,16 @@ async def make_rich(world: World, fan: str) -> int:
         return int(made.scalar_one())
 
 
+async def alter_abroad(world: World, owner_database: Database) -> int:
+    """Earn in two brands, alter what was written in the second and return which transfer it was."""
+    await earn(world, "a", FAN)
+    abroad = await earn(world, "b", ABROAD)
+    await seal_all(world)
+    forged = transfers.update().values(reason="forged").where(transfers.c.id == abroad)
+    await Forger(owner_database).run(forged, "point_transfers")
+    return abroad
+
+
 async def test_books_that_are_right_raise_no_alert(world: World) -> None:
     for source, fan in (("a", FAN), ("b", OTHER), ("c", ABROAD)):
         await earn(world, source, fan)
@@ -98,11 +108,7 @@ async def test_differences_of_one_brand_hide_none_of_another(world: World, monke
 async def test_a_transfer_that_was_altered_is_an_alert_that_names_the_brand(
     world: World, owner_database: Database
 ) -> None:
-    await earn(world, "a", FAN)
-    abroad = await earn(world, "b", ABROAD)
-    await seal_all(world)
-    forged = transfers.update().values(reason="forged").where(transfers.c.id == abroad)
-    await Forger(owner_database).run(forged, "point_transfers")
+    abroad = await alter_abroad(world, owner_database)
 
     with listening() as lines:
         found = await auditing.verify_all(world.services.database, world.services.vault)

@@ -4,7 +4,7 @@ import gc
 import socket
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -165,17 +165,25 @@ async def test_the_keys_may_be_made_again_and_by_several_at_once(graph_server: G
         await graph.close()
 
 
+def overheard(monkeypatch: pytest.MonkeyPatch, refused: Mapping[str, type[Exception]]) -> list[str]:
+    """Answer statements with nothing, or refuse them, and return what was said."""
+    said: list[str] = []
+
+    async def answer(transaction: Any, cypher: str, parameters: Any) -> list[Any]:
+        said.append(cypher)
+        await asyncio.sleep(0.01)
+        if cypher in refused:
+            raise refused[cypher]
+        return []
+
+    monkeypatch.setattr(driver, "_rows", answer)
+    return said
+
+
 async def test_nothing_is_written_before_the_keys_are_made(
     graph_server: GraphServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-
-    async def noted(transaction: Any, cypher: str, parameters: Any) -> list[Any]:
-        said.append(cypher)
-        await asyncio.sleep(0.01)
-        return []
-
-    monkeypatch.setattr(driver, "_rows", noted)
+    said = overheard(monkeypatch, {})
     graph = graph_server.connect()
     writes = [graph.write("MERGE (f:Fan {id: 'x'})") for _ in range(3)]
     await asyncio.gather(graph.prepare(), *writes, graph.prepare())
@@ -189,13 +197,7 @@ async def test_nothing_is_written_before_the_keys_are_made(
 async def test_nothing_is_written_where_the_keys_cannot_be_made(
     graph_server: GraphServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-
-    async def refused(transaction: Any, cypher: str, parameters: Any) -> list[Any]:
-        said.append(cypher)
-        raise ClientError
-
-    monkeypatch.setattr(driver, "_rows", refused)
+    said = overheard(monkeypatch, {SCHEMA[0]: ClientError})
     graph = graph_server.connect()
     for _ in range(2):
         with pytest.raises(GraphUnavailable):
@@ -208,15 +210,7 @@ async def test_nothing_is_written_where_the_keys_cannot_be_made(
 async def test_who_may_make_no_keys_writes_all_the_same(
     graph_server: GraphServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-
-    async def refused(transaction: Any, cypher: str, parameters: Any) -> list[Any]:
-        said.append(cypher)
-        if cypher in SCHEMA:
-            raise Forbidden
-        return []
-
-    monkeypatch.setattr(driver, "_rows", refused)
+    said = overheard(monkeypatch, {SCHEMA[0]: Forbidden})
     graph = graph_server.connect()
     for _ in range(2):
         await graph.write("MERGE (f:Fan {id: 'x'})")

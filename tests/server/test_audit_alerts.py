@@ -5,10 +5,9 @@ import asyncio
 import pytest
 
 from domain.database import Database
-from domain.points.ledger.book import transfers
 from server import worker
-from tests.domain.test_auditing_alerts import alerts, listening, make_rich
-from tests.domain.test_point_chain import ABROAD, FAN, Forger, earn, seal_all
+from tests.domain.test_auditing_alerts import alerts, alter_abroad, listening, make_rich
+from tests.domain.test_point_chain import FAN
 from tests.server.deployed import eventually
 from tests.world import World
 
@@ -16,11 +15,7 @@ from tests.world import World
 async def test_the_daily_audit_tells_of_balances_and_of_chains_that_are_wrong_and_once(
     world: World, owner_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await earn(world, "a", FAN)
-    abroad = await earn(world, "b", ABROAD)
-    await seal_all(world)
-    forged = transfers.update().values(reason="forged").where(transfers.c.id == abroad)
-    await Forger(owner_database).run(forged, "point_transfers")
+    await alter_abroad(world, owner_database)
     await make_rich(world, FAN)
     monkeypatch.setattr(worker, "HOUR_SECONDS", 0.01)
 

@@ -149,11 +149,7 @@ async def _earn_of(
     )
     held, rules, programmes, known = seen.rows
     there, by_code, answers = {row.id for row in held}, {rule.code: rule for rule in rules}, by_key(known)
-    followed = {old for old, fan_id in fans.items() if old != fan_id}
-    # whoever came back before they were held is to be found again
-    back = (
-        {old for old, to in (await whom_they_lead_to(session, followed)).items() if to != fans[old]} if followed else ()
-    )
+    back = await _back(session, fans)
     mine = [one for one in asked if fans[one.fan_id] in there and one.fan_id not in back]
     said: dict[str, Outcome] = {one.key: _no_such_rule() for one in mine if one.code not in by_code}
     if len(said) == len(mine):
@@ -166,6 +162,13 @@ async def _earn_of(
 
     calls = [call(one) for one in mine if one.key not in said]
     return said | await _earn(session, scope, programme, calls)
+
+
+async def _back(session: AsyncSession, fans: Mapping[int, int]) -> set[int]:
+    """Return the ids whose fans came back before whom they led to was held: they are to be found again."""
+    followed = {old for old, fan_id in fans.items() if old != fan_id}
+    now = await whom_they_lead_to(session, followed) if followed else {}
+    return {old for old, fan_id in now.items() if fan_id != fans[old]}
 
 
 async def _earn(session: AsyncSession, scope: Scope, programme: Programme, calls: Sequence[Call]) -> dict[str, Outcome]:
