@@ -1,8 +1,9 @@
 """Earning by event and by order (M16): once for each thing and rule, exact at the caps and in the brand's days."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -101,6 +102,54 @@ async def test_a_cap_is_used_up_exactly_by_twenty_at_once(client: Client) -> Non
     assert {(row.period, row.times, row.points, row.growth) for row in await counted(world)} == {
         (period, 20, 15, 60) for period in ("DAY", "MONTH", "EVER")
     }
+    await sound(world)
+
+
+@pytest.mark.parametrize("cap", ["dailyPointsCap", "monthlyPointsCap", "dailyGrowthCap", "monthlyGrowthCap"])
+async def test_each_cap_is_used_up_exactly_by_twenty_at_once(client: Client, cap: str) -> None:
+    world = client.world
+    given: dict[str, Any] = {"points": 3, "growth": 3, cap: 16}
+    await rule(client, "post", "post", **given)
+    fan = world.fans[FAN]
+
+    await asyncio.gather(*(earn(world, Noted(1_000 + n, fan, "post", NOON)) for n in range(20)))
+
+    rows = await granted(world, fan)
+    capped, free = ("points", "growth") if "Points" in cap else ("growth", "points")
+    assert sorted(getattr(row, f"granted_{capped}") for row in rows) == [0] * 14 + [1] + [3] * 5
+    assert [getattr(row, f"granted_{free}") for row in rows] == [3] * 20
+    holds = await has(world, fan)
+    assert {"points": holds.spendable, "growth": holds.growth} == {capped: 16, free: 60}
+    await sound(world)
+
+
+@pytest.mark.parametrize("server_zone", ["America/Los_Angeles", "Pacific/Kiritimati", "Asia/Shanghai"])
+async def test_days_and_months_are_the_brands_wherever_the_server_stands(
+    client: Client, monkeypatch: pytest.MonkeyPatch, server_zone: str
+) -> None:
+    world = client.world
+    await rule(client, "post", "post", points=3, dailyPointsCap=4, monthlyPointsCap=6)
+    fan = world.fans[FAN]
+    # the last tenth of a second of April in Shanghai, and the first moment of May
+    may = datetime(2026, 4, 30, 16, tzinfo=UTC)
+    april = may - timedelta(milliseconds=100)
+
+    monkeypatch.setenv("TZ", server_zone)
+    time.tzset()
+    try:
+        noted = [Noted(1_000 + n, fan, "post", (april, may)[n % 2]) for n in range(20)]
+        await asyncio.gather(*(earn(world, one) for one in noted))
+        later = may + timedelta(days=1)
+        await asyncio.gather(*(earn(world, Noted(2_000 + n, fan, "post", later)) for n in range(4)))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    by_day: dict[date, int] = {}
+    for row in await granted(world, fan):
+        by_day[row.day] = by_day.get(row.day, 0) + row.granted_points
+    # of May, what the month's cap leaves
+    assert by_day == {date(2026, 4, 30): 4, date(2026, 5, 1): 4, date(2026, 5, 2): 2}
     await sound(world)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from domain import clock
 from domain.database import Database
-from domain.errors import BadInput, NotFound
+from domain.errors import BadInput, Conflict, NotFound
 from domain.fans.models import Fan
 from domain.points.ledger import service as ledger
 from domain.points.ledger.adjusting import Adjustment, adjust
@@ -336,6 +338,45 @@ async def test_lots_expire_once_however_often_the_job_runs(books: Books) -> None
     assert await books.has() == Balances(spendable=5, expired=10)
 
 
+async def test_lots_expire_once_while_others_redeem(books: Books) -> None:
+    of(books, expiry=ExpiryPolicy.END_OF_YEAR)
+    for n in range(3):
+        await books.earn(10, source=f"ends {n}")
+    of(books)
+    await books.earn(25, source="stays")
+
+    async def redeem(n: int) -> int:
+        for _ in range(50):
+            try:
+                return -int((await books.spend(10, source=f"gift:{n}")).points)
+            except InsufficientPoints:
+                return 0
+            except Conflict:
+                continue
+        pytest.fail("others were in the way fifty times")
+
+    async def expire() -> int:
+        done = 0
+        for _ in range(50):
+            with suppress(Conflict):
+                done = await books.run(ledger.expire_due)
+                break
+        return done
+
+    with clock.at(datetime(2026, 12, 31, 16, tzinfo=UTC)):
+        jobs = [job for n in range(8) for job in (redeem(n), expire())]
+        spent = sum((await asyncio.gather(*jobs))[::2])
+        again = await books.run(ledger.expire_due)
+
+    # what has ended buys nothing, whichever comes first, and what stays buys two
+    assert (spent, again) == (20, 0)
+    assert await books.has() == Balances(spendable=5, spent=20, expired=30)
+    assert await books.left() == [0, 0, 0, 5]
+    async with books.writing() as session:
+        kinds = (await session.execute(select(transfers.c.kind))).scalars().all()
+    assert Counter(kinds) == {"EARN": 4, "SPEND": 2, "EXPIRE": 1}
+
+
 async def test_expired_points_are_not_spent_before_the_job_comes(books: Books) -> None:
     of(books, expiry=ExpiryPolicy.ROLLING_MONTHS, expiry_months=1)
     await books.earn(10, source="a")
@@ -374,6 +415,23 @@ async def test_the_database_takes_no_transfer_that_does_not_add_up(books: Books)
         await post()
 
     assert await books.count() == 1
+
+
+async def test_the_database_takes_no_entry_of_a_transfer_that_has_its_entries(books: Books) -> None:
+    await books.earn(10, source="a")
+    async with books.writing() as session:
+        row: Any = (await session.execute(select(transfers))).one()
+    place = {"group_id": row.group_id, "brand_id": row.brand_id, "transfer_id": row.id}
+    # they add up to zero by themselves
+    sides = [{**place, "kind": "EXPIRED", "amount": 5}, {**place, "kind": "REDEEMED", "amount": -5}]
+    before = await rows_of(books, entries)
+
+    with pytest.raises(DBAPIError, match="the transfer has its entries"):
+        async with books.writing() as session:
+            # in one statement: by itself each side would be refused for what it does not add up to
+            await session.execute(insert(entries).values(sides))
+
+    assert await rows_of(books, entries) == before
 
 
 async def posted(books: Books) -> None:
