@@ -10,7 +10,7 @@ from bench.peers import report, versions
 from bench.peers.answers import compare
 from bench.peers.load import Loads, Measured
 from bench.peers.report import JUDGED_AT
-from bench.peers.rounds import Run, measured
+from bench.peers.rounds import Run, measured, medians
 from bench.peers.servers import our_server
 from bench.results import keep
 
@@ -41,7 +41,7 @@ def run(data: Filled, folder: Path, given: argparse.Namespace) -> None:
             for name in WITHOUT
         ]
         compare(servers, QUESTIONS, data.size.fans)
-        found = measured(loads, servers, QUESTIONS, (JUDGED_AT,), given.rounds, given.seconds)
+        found = medians(measured(loads, servers, QUESTIONS, (JUDGED_AT,), given.rounds, given.seconds))
     lines = _lines(found)
     report.show(COLUMNS, lines)
     if given.write:

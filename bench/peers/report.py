@@ -9,7 +9,7 @@ from rich.table import Table
 from bench.bars import Bars
 from bench.peers.load import Measured
 from bench.peers.questions import WHAT
-from bench.peers.rounds import Run
+from bench.peers.rounds import Run, medians, ratio
 from bench.peers.servers import KINDS, OURS
 
 # how many times our requests per second must be theirs, of a question at 32 clients
@@ -35,7 +35,7 @@ COLUMNS = (
 )
 
 
-def rows(found: Mapping[Run, Measured]) -> list[tuple[str, ...]]:
+def rows(found: Mapping[Run, Sequence[Measured]]) -> list[tuple[str, ...]]:
     """Return a line of the table for each question, number of clients and server."""
     return [
         (
@@ -50,7 +50,7 @@ def rows(found: Mapping[Run, Measured]) -> list[tuple[str, ...]]:
             figure(measured.kilobytes),
             *(_ratio(found, run, peer) for peer in BARS),
         )
-        for run, measured in found.items()
+        for run, measured in medians(found).items()
     ]
 
 
@@ -61,14 +61,14 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _ratio(found: Mapping[Run, Measured], run: Run, peer: str) -> str:
+def _ratio(found: Mapping[Run, Sequence[Measured]], run: Run, peer: str) -> str:
     other = found.get(run._replace(server=peer))
-    return times(found[run].rate / other.rate) if other else "-"
+    return times(ratio(found[run], other)) if other else "-"
 
 
-def times(ratio: float) -> str:
+def times(factor: float) -> str:
     """Return a ratio rounded down, so that what falls short of a bar never looks as if it held."""
-    return f"{math.floor(ratio * 100) / 100:.2f}x"
+    return f"{math.floor(factor * 100) / 100:.2f}x"
 
 
 def show(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
@@ -85,7 +85,7 @@ def markdown(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in every)
 
 
-def judge(found: Mapping[Run, Measured], bars: Bars, why_not: str | None) -> None:
+def judge(found: Mapping[Run, Sequence[Measured]], bars: Bars, why_not: str | None) -> None:
     """Print one line a bar; with a reason why not, none of them is judged."""
     for question in WHAT:
         for peer, wanted in BARS.items():
@@ -95,11 +95,12 @@ def judge(found: Mapping[Run, Measured], bars: Bars, why_not: str | None) -> Non
             name, bar = f"{question} vs {KINDS[peer].title}", f"{wanted[question]:g}x"
             ours = found.get(run._replace(server="ours"))
             if question not in OURS.answers:
-                bars.leave(name, f"{found[run].rate:,.0f}/s there", bar, "we have no such field yet")
+                bars.leave(name, f"{medians(found)[run].rate:,.0f}/s there", bar, "we have no such field yet")
             elif ours is None:
                 continue
-            elif why_not is not None:
-                bars.leave(name, times(ours.rate / found[run].rate), bar, why_not)
             else:
-                ratio = ours.rate / found[run].rate
-                bars.judge(name, times(ratio), bar, holds=ratio >= wanted[question])
+                measured = ratio(ours, found[run])
+                if why_not is not None:
+                    bars.leave(name, times(measured), bar, why_not)
+                else:
+                    bars.judge(name, times(measured), bar, holds=measured >= wanted[question])
