@@ -16,8 +16,6 @@ Int64 = NewType("Int64", int)
 
 
 def _parse_int64(value: Any) -> int:
-    if type(value) is str and value.lstrip("-").isdecimal() and value.isascii() and len(value) <= 20:
-        value = int(value)
     if type(value) is not int or not -LIMIT <= value < LIMIT:
         raise GraphQLError("Int64 cannot represent this value.")
     return value
@@ -46,7 +44,7 @@ CONFIG = StrawberryConfig(
     scalar_map={
         Int64: strawberry.scalar(
             name="Int64",
-            description="A whole number of 64 bits, written as a JSON number; also read from a string.",
+            description="A whole number of 64 bits, written and read as a JSON number.",
             serialize=int,
             parse_value=_parse_int64,
         ),

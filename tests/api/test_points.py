@@ -258,7 +258,7 @@ async def test_a_page_of_fans_with_points_takes_no_statement_a_fan(client: Clien
 
 
 async def test_what_a_person_adjusted_is_added_up_whatever_it_was(client: Client) -> None:
-    await adjust(client, ME, points=str(2**63 - 1), growth=str(2**63 - 1))
+    await adjust(client, ME, points=2**63 - 1, growth=2**63 - 1)
     await programme(client, fourEyesLimit=100)
 
     more = await adjust(client, OTHER, key="l", points=1)

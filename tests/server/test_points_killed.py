@@ -47,11 +47,11 @@ async def test_points_through_kills_are_given_and_spent_once(
         kind, number = key.split(" ")
         fan = {"fanId": world.id("Fan", FANS[int(number) % len(FANS)]), "idempotencyKey": key}
         if kind == "adjust":
-            answer = await server.ask(staff, ADJUST, i={**fan, "points": "7", "growth": "3", "reason": key})
+            answer = await server.ask(staff, ADJUST, i={**fan, "points": 7, "growth": 3, "reason": key})
         elif kind == "earn":
             answer = await server.ask(world.api_key, EARN, i={**fan, "code": "post"})
         else:
-            answer = await server.ask(staff, REDEEM, i={**fan, "giftId": gift, "points": str(PRICE)})
+            answer = await server.ask(staff, REDEEM, i={**fan, "giftId": gift, "points": PRICE})
         return payload(answer) is not None
 
     async def look() -> set[str]:

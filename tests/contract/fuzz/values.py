@@ -189,7 +189,9 @@ class Values:
         if kind == "Int64":
             number = self.rng.choice(self.pools.numbers) + self.rng.choice((-1, 0, 0, 1))
             number = max(-(2**63), min(number, 2**63 - 1))
-            return str(number) if self.often(0.2) else number
+            # a number as text is refused
+            self.wrong |= (is_text := self.often(self.hostility / 2))
+            return str(number) if is_text else number
         if kind == "Boolean":
             return self.often(0.5)
         if kind == "DateTime":
