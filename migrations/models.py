@@ -1,6 +1,6 @@
 """All tables of the product: importing this module puts every one of them into the metadata."""
 
-from domain import audit, idempotency, outbox
+from domain import audit, chores, idempotency, outbox
 from domain.access import models as access
 from domain.attributes import models as attributes
 from domain.consents import models as consents
@@ -28,6 +28,7 @@ __all__ = [
     "access",
     "attributes",
     "audit",
+    "chores",
     "consents",
     "earning",
     "events",

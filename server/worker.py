@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -28,10 +28,10 @@ log = structlog.get_logger(__name__)
 HOUR_SECONDS, MINUTE_SECONDS = 3600.0, 60.0
 LEVEL_SECONDS = 10.0
 SEAL_SECONDS = 10.0
+AUDIT_SECONDS = 600.0
 SENT_KEPT = timedelta(days=7)
 # the API promises 72 hours
 KEYS_KEPT = timedelta(hours=96)
-AUDITED_EACH = timedelta(days=1)
 
 
 async def work(services: Services, stop: asyncio.Event) -> None:
@@ -44,7 +44,7 @@ async def work(services: Services, stop: asyncio.Event) -> None:
         tasks.create_task(Earner(services.database).run(stop))
         tasks.create_task(_forget_hourly(services, stop))
         tasks.create_task(_tend_each_minute(services, stop))
-        tasks.create_task(_audit_daily(services, stop))
+        tasks.create_task(_audit_nightly(services, stop))
         tasks.create_task(_tend_levels(services, stop))
         tasks.create_task(_seal(services, stop))
 
@@ -82,20 +82,14 @@ async def _tend_each_minute(services: Services, stop: asyncio.Event) -> None:
             log.exception("no_points_tended")
 
 
-async def _audit_daily(services: Services, stop: asyncio.Event) -> None:
-    """Audit the ledgers an hour after the start, so that a worker started daily does it too, and each day from then."""
-    last: datetime | None = None
+async def _audit_nightly(services: Services, stop: asyncio.Event) -> None:
+    """Audit the ledgers whose night has begun; after a start at another time, those of the night before."""
     while not stop.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), HOUR_SECONDS)
+            await asyncio.wait_for(stop.wait(), AUDIT_SECONDS)
             return
-        now = clock.now()
-        if last is not None and now - last < AUDITED_EACH:
-            continue
         try:
-            await auditing.audit_all(services.database)
-            await auditing.verify_all(services.database, services.vault)
-            last = now
+            await auditing.audit_due(services.database, services.vault)
         except Exception:
             log.exception("nothing_audited")
 

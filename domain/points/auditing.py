@@ -1,38 +1,61 @@
-"""All ledgers looked through by the worker: what is wrong is told to whoever watches the log."""
+"""All ledgers looked through by the worker each night: what is wrong is told to whoever watches the log."""
 
+from datetime import date, datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 
+from domain import chores, clock
 from domain.database import Database
 from domain.points.ledger.accounts import accounts
 from domain.points.ledger.audit import audit_accounts
 from domain.points.ledger.sealing import seals
 from domain.points.ledger.verifying import Fault, slipped_in, verify_chain
 from domain.scope import system_scope
+from domain.tables import table_of
+from domain.tenancy.models import Brand
 from domain.vault import Vault
 
 AT_ONCE, SECONDS, TOLD = 1_000, 60, 20
 IDS_AT_ONCE = 10_000
 SCOPE: Final = system_scope("points")
+# when most fans sleep; and how long a worker has a brand, before another takes it for ended
+NIGHT_BEGINS, CLAIMED = timedelta(hours=3), timedelta(hours=1)
+BETWEEN = "ledger:between"
 
+brands = table_of(Brand)
 log = structlog.get_logger(__name__)
 
 
-async def audit_all(database: Database, *, at_once: int = AT_ONCE) -> tuple[int, int]:
-    """Recompute every account of every brand, so many a transaction; return how many, and how many differences."""
-    async with database.reading(SCOPE, statement_seconds=SECONDS) as session:
-        brands = (await session.execute(select(accounts.c.brand_id).distinct().order_by(accounts.c.brand_id))).scalars()
-    looked_at = wrong = 0
-    for brand_id in brands:
-        count, differing = await _audit(database, brand_id, at_once)
-        looked_at, wrong = looked_at + count, wrong + differing
-    log.info("ledgers_audited", accounts=looked_at, differences=wrong)
-    return looked_at, wrong
+async def audit_due(database: Database, vault: Vault) -> int:
+    """Audit the ledger and the chain of each brand whose night has begun; return how many brands those were.
+
+    A brand is looked at once a night, by one worker; one who ends meanwhile is followed by another, an hour later.
+    What goes wrong with a brand keeps none of the others waiting.
+    """
+    done = 0
+    for brand_id, night in await _due(database):
+        if not await _claim(database, _named(brand_id), night):
+            continue
+        try:
+            await audit(database, brand_id)
+            await verify(database, vault, brand_id)
+        except Exception:
+            log.exception("ledger_not_audited", brand=brand_id)
+            continue
+        await _finish(database, _named(brand_id), night)
+        done += 1
+        # what stands between the links is looked for in all brands at once
+        if await _claim(database, BETWEEN, night):
+            await look_between(database)
+            await _finish(database, BETWEEN, night)
+    return done
 
 
-async def _audit(database: Database, brand_id: int, at_once: int) -> tuple[int, int]:
+async def audit(database: Database, brand_id: int, *, at_once: int = AT_ONCE) -> tuple[int, int]:
+    """Recompute every account of a brand, so many a transaction; return how many, and how many differences."""
     looked_at = wrong = after = 0
     while True:
         async with database.reading(SCOPE, statement_seconds=SECONDS) as session:
@@ -41,28 +64,17 @@ async def _audit(database: Database, brand_id: int, at_once: int) -> tuple[int, 
             log.error("ledger_differs", brand=brand_id, **vars(difference))
         looked_at, wrong = looked_at + found.count, wrong + len(found.differences)
         if found.last_id is None or found.count < at_once:
+            log.info("ledger_audited", brand=brand_id, accounts=looked_at, differences=wrong)
             return looked_at, wrong
         after = found.last_id
 
 
-async def verify_all(database: Database, vault: Vault, *, at_once: int = AT_ONCE) -> tuple[int, int]:
-    """Make the chain of every brand again; return how many links there are, and how much is wrong with them.
+async def verify(database: Database, vault: Vault, brand_id: int, *, at_once: int = AT_ONCE) -> tuple[int, int]:
+    """Make the chain of a brand again; return how many links there are, and how much is wrong with them.
 
-    Where each chain ends is said to the log: that is kept apart from the database, and a chain that was cut off at its
+    Where the chain ends is said to the log: that is kept apart from the database, and a chain that was cut off at its
     end would still look whole here.
     """
-    async with database.reading(SCOPE, statement_seconds=SECONDS) as session:
-        brands = (await session.execute(select(accounts.c.brand_id).distinct().order_by(accounts.c.brand_id))).scalars()
-    links = wrong = 0
-    for brand_id in brands:
-        count, faults = await _verify(database, vault, brand_id, at_once)
-        links, wrong = links + count, wrong + faults
-    wrong += await _look_between(database)
-    log.info("chains_verified", links=links, faults=wrong)
-    return links, wrong
-
-
-async def _verify(database: Database, vault: Vault, brand_id: int, at_once: int) -> tuple[int, int]:
     links = wrong = after = 0
     head = None
     while True:
@@ -72,12 +84,12 @@ async def _verify(database: Database, vault: Vault, brand_id: int, at_once: int)
             log.error("chain_broken", brand=brand_id, **vars(fault))
         links, wrong, head = links + found.count, wrong + len(found.faults), found.head or head
         if found.last is None or found.count < at_once:
-            log.info("chain_ends", brand=brand_id, links=links, head=head and head.hex())
+            log.info("chain_ends", brand=brand_id, links=links, faults=wrong, head=head and head.hex())
             return links, wrong
         after = found.last
 
 
-async def _look_between(database: Database) -> int:
+async def look_between(database: Database) -> int:
     """Tell of transfers that have no link although later ones have; return how many, at most so many a range of ids."""
     async with database.reading(SCOPE, statement_seconds=SECONDS) as session:
         last = (await session.execute(select(func.coalesce(func.max(seals.c.transfer_id), 0)))).scalar_one()
@@ -89,3 +101,37 @@ async def _look_between(database: Database) -> int:
             log.error("chain_broken", brand=row.brand_id, transfer_id=row.id, what=Fault.UNSEALED)
         wrong += len(found)
     return wrong
+
+
+async def _due(database: Database) -> list[tuple[int, date]]:
+    """Return the brands that have accounts and were not looked at in the night there is, or was last."""
+    now = clock.now()
+    nights: dict[date, list[int]] = {}
+    async with database.reading(SCOPE, statement_seconds=SECONDS) as session:
+        kept = select(brands.c.id, brands.c.time_zone).where(exists().where(accounts.c.brand_id == brands.c.id))
+        for row in await session.execute(kept.order_by(brands.c.id)):
+            nights.setdefault(night_of(now, ZoneInfo(row.time_zone)), []).append(row.id)
+        due = []
+        for night, there in nights.items():
+            taken = await chores.taken(session, [_named(brand_id) for brand_id in there], night)
+            due += [(brand_id, night) for brand_id in there if _named(brand_id) not in taken]
+    return due
+
+
+def night_of(now: datetime, zone: ZoneInfo) -> date:
+    """Return the day whose night has begun last in the time zone: from three in the morning it is today's."""
+    return (now.astimezone(zone).replace(tzinfo=None) - NIGHT_BEGINS).date()
+
+
+def _named(brand_id: int) -> str:
+    return f"ledger:{brand_id}"
+
+
+async def _claim(database: Database, name: str, night: date) -> bool:
+    async with database.writing(SCOPE) as session:
+        return await chores.claim(session, name, night, CLAIMED)
+
+
+async def _finish(database: Database, name: str, night: date) -> None:
+    async with database.writing(SCOPE) as session:
+        await chores.finish(session, name, night)

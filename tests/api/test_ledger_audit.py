@@ -43,7 +43,7 @@ async def test_books_that_are_right_have_no_differences(client: Client) -> None:
     await adjust(client, OTHER, key="m", points=7)
 
     assert await audit(client) == {"accounts": 2, "differing": 0, "differences": [], "continueAfter": None}
-    assert await auditing.audit_all(client.world.services.database, at_once=1) == (2, 0)
+    assert await auditing.audit(client.world.services.database, client.world.nodes["g1/b1"], at_once=1) == (2, 0)
 
 
 async def test_a_balance_that_was_changed_by_hand_is_found(client: Client) -> None:
@@ -57,7 +57,7 @@ async def test_a_balance_that_was_changed_by_hand_is_found(client: Client) -> No
     assert sorted(wrong) == [("GROWTH", 0, 3), ("LOTS", 100, 1_000), ("SPENDABLE", 100, 1_000)]
     assert {one["fan"]["id"] for one in found["differences"]} == {client.world.id("Fan", ME)}
     assert (found["accounts"], found["differing"]) == (2, 3)
-    assert await auditing.audit_all(client.world.services.database) == (2, 3)
+    assert await auditing.audit(client.world.services.database, client.world.nodes["g1/b1"]) == (2, 3)
 
 
 async def test_a_lot_that_was_changed_by_hand_is_found(client: Client) -> None:

@@ -92,7 +92,9 @@ async def test_transfers_are_sealed_in_order_each_brand_for_itself(world: World)
 
     assert await chain(world) == list(enumerate(mine, start=1))
     assert await chain(world, "g1/b2") == [(1, abroad)]
-    assert await auditing.verify_all(world.services.database, world.services.vault, at_once=2) == (5, 0)
+    for brand, links in (("g1/b1", 4), ("g1/b2", 1)):
+        verified = auditing.verify(world.services.database, world.services.vault, world.nodes[brand], at_once=2)
+        assert await verified == (links, 0)
 
 
 async def test_two_workers_seal_each_transfer_once(world: World) -> None:
@@ -161,7 +163,7 @@ async def test_what_was_altered_behind_the_triggers_is_named(
     await forger.run(statement, table)
 
     assert await faults(world) == (ChainFault(place + 1, ids[place], Fault.ALTERED),)
-    assert (await auditing.verify_all(world.services.database, world.services.vault))[1] == 1
+    assert (await auditing.verify(world.services.database, world.services.vault, world.nodes["g1/b1"]))[1] == 1
 
 
 async def test_a_lot_that_lasts_longer_than_it_was_sealed_to_is_named(world: World, forger: Forger) -> None:
@@ -179,7 +181,8 @@ async def test_a_link_that_was_taken_out_or_made_anew_is_named(world: World, for
     await forger.run(seals.delete().where(seals.c.number == 2), "point_seals")
     assert await faults(world) == (ChainFault(2, None, Fault.MISSING),)
     # the transfer stands among sealed ones without a link of its own, which is told too
-    assert (await auditing.verify_all(world.services.database, world.services.vault))[1] == 2
+    assert (await auditing.verify(world.services.database, world.services.vault, world.nodes["g1/b1"]))[1] == 1
+    assert await auditing.look_between(world.services.database) == 1
 
     await forger.run(seals.update().values(hash=bytes(32)).where(seals.c.number == 1))
     assert ChainFault(1, ids[0], Fault.ALTERED) in await faults(world)

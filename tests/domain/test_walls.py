@@ -24,7 +24,7 @@ from tests.world import World
 pytestmark = pytest.mark.postgresql
 
 # what is read under a key of its own: a principal's name, a master key, a worker's claim
-UNWALLED = {"outbox", "idempotency", "group_keys"}
+UNWALLED = {"outbox", "idempotency", "group_keys", "chores"}
 # the database refuses to change them before it looks for rows
 APPEND_ONLY = {"audit_log", "point_transfers", "point_entries", "point_draws", "point_seals"}
 # what the world has none of, or has in one brand only

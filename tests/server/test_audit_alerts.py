@@ -1,4 +1,4 @@
-"""The worker's daily audit looks at balances and at chains, and what is wrong with either is told to the log."""
+"""The worker's nightly audit looks at balances and at chains, and what is wrong with either is told to the log."""
 
 import asyncio
 
@@ -12,17 +12,17 @@ from tests.server.deployed import eventually
 from tests.world import World
 
 
-async def test_the_daily_audit_tells_of_balances_and_of_chains_that_are_wrong_and_once(
+async def test_the_nightly_audit_tells_of_balances_and_of_chains_that_are_wrong_and_once(
     world: World, owner_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await alter_abroad(world, owner_database)
     await make_rich(world, FAN)
-    monkeypatch.setattr(worker, "HOUR_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "AUDIT_SECONDS", 0.01)
 
     stop = asyncio.Event()
     with listening() as lines:
-        running = asyncio.create_task(worker._audit_daily(world.services, stop))
-        verified = await eventually(lambda: "chains_verified" in [line["event"] for line in lines])
+        running = asyncio.create_task(worker._audit_nightly(world.services, stop))
+        verified = await eventually(lambda: [line["event"] for line in lines].count("chain_ends") == 2)
         await asyncio.sleep(0.1)
         stop.set()
         await asyncio.wait_for(running, 10)

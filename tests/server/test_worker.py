@@ -1,9 +1,8 @@
 """What runs beside the requests."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import pytest
 from sqlalchemy import insert, select, text, update
 
 from domain import clock, idempotency
@@ -14,7 +13,6 @@ from domain.scope import system_scope
 from domain.tables import table_of
 from server import worker
 from server.worker import KEYS_KEPT, SENT_KEPT, forget
-from tests.server.deployed import eventually
 from tests.world import World
 
 SYSTEM = system_scope("test")
@@ -84,29 +82,6 @@ async def test_events_are_forgotten_through_as_many_windows_as_there_are(world: 
 
     assert (deleted, nothing) == (len(ids) - 1, 0)
     assert await event_ids(database) == ids[-1:]
-
-
-async def test_it_audits_the_ledgers_once_a_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    audits: list[datetime] = []
-
-    async def audit_all(database: Database) -> tuple[int, int]:
-        audits.append(clock.now())
-        return 0, 0
-
-    monkeypatch.setattr("domain.points.auditing.audit_all", audit_all)
-    monkeypatch.setattr(worker, "HOUR_SECONDS", 0.01)
-    stop, start = asyncio.Event(), clock.now()
-    running = asyncio.create_task(worker._audit_daily(world.services, stop))
-    assert await eventually(lambda: len(audits) > 0)
-    await asyncio.sleep(0.1)
-    assert len(audits) == 1
-
-    monkeypatch.setattr(clock, "now", lambda: start + timedelta(days=1, minutes=1))
-    assert await eventually(lambda: len(audits) > 1)
-    stop.set()
-    await asyncio.wait_for(running, 10)
-
-    assert len(audits) == 2
 
 
 async def test_it_ends_when_it_is_told_to(world: World) -> None:
