@@ -124,7 +124,7 @@ async def _write(
     latest: dict[str, tuple[int, OrderInput]],
     results: list[RowResult],
 ) -> dict[str, int]:
-    nameless = await _of_erased(session, brand.id, source, latest)
+    owners, nameless = await _owners(session, brand.id, source, latest)
     newcomers = [
         NewFan(_identity(order), dealer_id=order.dealer_id, store_id=order.store_id, created_at=order.placed_at)
         for number, (_, order) in latest.items()
@@ -132,14 +132,16 @@ async def _write(
     ]
     found = await resolve_fans(session, vault, brand, newcomers, principal=principal) if newcomers else {}
     fans = {n: nameless[n] if n in nameless else found[_identity(order)] for n, (_, order) in latest.items()}
-    await lock_fans(session, fans.values())
+    # with whom they are of until now: one order of locks for all, or two that change hands crosswise wait in a ring
+    await lock_fans(session, {*fans.values(), *owners})
     known = await _known(session, brand.id, source, latest)
     rows = {n: _row(brand, source, order, fans[n], known.get(n)) for n, (_, order) in latest.items()}
     relined = await _with_other_lines(session, brand.currency, known, latest)
     changed = {n: row for n, row in rows.items() if n in relined or _differs(row, known.get(n))}
     moved_from = {known[number].fan_id for number in changed if number in known}
-    if moved_from - set(fans.values()):
-        await lock_fans(session, moved_from - set(fans.values()))
+    if late := moved_from - {*fans.values(), *owners}:
+        # whoever got one of the orders in between
+        await lock_fans(session, late)
     ids = {number: row.id for number, row in known.items()} | await _upsert(session, changed, known)
     had = {known[number].id for number in changed if number in known}
     await _replace_lines(session, brand, {ids[number]: latest[number][1] for number in changed}, had)
@@ -165,12 +167,18 @@ async def _known(session: AsyncSession, brand_id: int, source: str, numbers: Ite
     return {row.number: row for row in await session.execute(statement.order_by(orders.c.id).with_for_update())}
 
 
-async def _of_erased(session: AsyncSession, brand_id: int, source: str, numbers: Iterable[str]) -> dict[str, int]:
-    """Return which of the orders are of fans who were erased: sent again, they bring nobody back."""
-    statement = select(orders.c.number, orders.c.fan_id).join(fan_rows, fan_rows.c.id == orders.c.fan_id)
+async def _owners(
+    session: AsyncSession, brand_id: int, source: str, numbers: Iterable[str]
+) -> tuple[set[int], dict[str, int]]:
+    """Return whom the orders are of that are known, and which of them are of fans who were erased.
+
+    The latter, sent again, bring nobody back.
+    """
+    columns = (orders.c.number, orders.c.fan_id, fan_rows.c.erased_at)
+    statement = select(*columns).join(fan_rows, fan_rows.c.id == orders.c.fan_id)
     mine = (orders.c.brand_id == brand_id, orders.c.source == source, orders.c.number.in_(sorted(numbers)))
-    found = await session.execute(statement.where(*mine, fan_rows.c.erased_at.is_not(None)))
-    return {row.number: row.fan_id for row in found}
+    found = (await session.execute(statement.where(*mine))).all()
+    return {row.fan_id for row in found}, {row.number: row.fan_id for row in found if row.erased_at is not None}
 
 
 async def _with_other_lines(
