@@ -89,7 +89,7 @@ async def _audit_nightly(services: Services, stop: asyncio.Event) -> None:
             await asyncio.wait_for(stop.wait(), AUDIT_SECONDS)
             return
         try:
-            await auditing.audit_due(services.database, services.vault)
+            await auditing.audit_due(services.database, services.vault, stop)
         except Exception:
             log.exception("nothing_audited")
 

@@ -1,8 +1,11 @@
 """All ledgers looked through by the worker each night: what is wrong is told to whoever watches the log."""
 
-from datetime import date, datetime, timedelta
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from sqlalchemy import exists, func, select
@@ -29,29 +32,43 @@ brands = table_of(Brand)
 log = structlog.get_logger(__name__)
 
 
-async def audit_due(database: Database, vault: Vault) -> int:
+async def audit_due(database: Database, vault: Vault, stop: asyncio.Event | None = None) -> int:
     """Audit the ledger and the chain of each brand whose night has begun; return how many brands those were.
 
-    A brand is looked at once a night, by one worker; one who ends meanwhile is followed by another, an hour later.
-    What goes wrong with a brand keeps none of the others waiting.
+    Each is looked at once a night, by one worker; what one was at who ended is taken up by another an hour later, and
+    what takes longer than that may be told twice. What goes wrong with one keeps none of the others waiting.
     """
     done = 0
-    for brand_id, night in await _due(database):
-        if not await _claim(database, _named(brand_id), night):
-            continue
-        try:
-            await audit(database, brand_id)
-            await verify(database, vault, brand_id)
-        except Exception:
-            log.exception("ledger_not_audited", brand=brand_id)
-            continue
-        await _finish(database, _named(brand_id), night)
-        done += 1
-        # what stands between the links is looked for in all brands at once
-        if await _claim(database, BETWEEN, night):
-            await look_between(database)
-            await _finish(database, BETWEEN, night)
+    for name, night, brand_id in await _due(database):
+        if stop is not None and stop.is_set():
+            break
+        if brand_id is None:
+            await _once(database, name, night, partial(look_between, database))
+        else:
+            done += await _once(database, name, night, partial(_look_at, database, vault, brand_id))
+    if done:
+        log.info("ledgers_audited", brands=done)
     return done
+
+
+async def _look_at(database: Database, vault: Vault, brand_id: int) -> None:
+    await audit(database, brand_id)
+    await verify(database, vault, brand_id)
+
+
+async def _once(database: Database, name: str, night: date, look: Callable[[], Awaitable[object]]) -> bool:
+    """Do what is due and return True, unless another is at it or it cannot be done: that is told."""
+    try:
+        async with database.writing(SCOPE) as session:
+            if not await chores.claim(session, name, night, CLAIMED):
+                return False
+        await look()
+        async with database.writing(SCOPE) as session:
+            await chores.finish(session, name, night)
+    except Exception:
+        log.exception("ledger_not_audited", chore=name)
+        return False
+    return True
 
 
 async def audit(database: Database, brand_id: int, *, at_once: int = AT_ONCE) -> tuple[int, int]:
@@ -100,38 +117,37 @@ async def look_between(database: Database) -> int:
         for row in found[: max(0, TOLD - wrong)]:
             log.error("chain_broken", brand=row.brand_id, transfer_id=row.id, what=Fault.UNSEALED)
         wrong += len(found)
+    log.info("between_links", upto=last, faults=wrong)
     return wrong
 
 
-async def _due(database: Database) -> list[tuple[int, date]]:
-    """Return the brands that have accounts and were not looked at in the night there is, or was last."""
+async def _due(database: Database) -> list[tuple[str, date, int | None]]:
+    """Return what was not done in the night there is, or was last: the brands that have accounts, and all at once last.
+
+    What stands between the links is looked for in all brands at once, in the night of those where it begins first.
+    """
     now = clock.now()
-    nights: dict[date, list[int]] = {}
+    nights: dict[date, dict[str, int | None]] = {}
     async with database.reading(SCOPE, statement_seconds=SECONDS) as session:
         kept = select(brands.c.id, brands.c.time_zone).where(exists().where(accounts.c.brand_id == brands.c.id))
         for row in await session.execute(kept.order_by(brands.c.id)):
-            nights.setdefault(night_of(now, ZoneInfo(row.time_zone)), []).append(row.id)
-        due = []
-        for night, there in nights.items():
-            taken = await chores.taken(session, [_named(brand_id) for brand_id in there], night)
-            due += [(brand_id, night) for brand_id in there if _named(brand_id) not in taken]
+            nights.setdefault(night_of(now, _zone(row.time_zone)), {})[f"ledger:{row.id}"] = row.id
+        if nights:
+            nights[max(nights)][BETWEEN] = None
+        due: list[tuple[str, date, int | None]] = []
+        for night in sorted(nights):
+            taken = await chores.taken(session, nights[night], night)
+            due += [(name, night, brand_id) for name, brand_id in nights[night].items() if name not in taken]
     return due
 
 
-def night_of(now: datetime, zone: ZoneInfo) -> date:
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except ZoneInfoNotFoundError:
+        return UTC  # known where the brand was made and not here; a night at another time is better than none
+
+
+def night_of(now: datetime, zone: tzinfo) -> date:
     """Return the day whose night has begun last in the time zone: from three in the morning it is today's."""
     return (now.astimezone(zone).replace(tzinfo=None) - NIGHT_BEGINS).date()
-
-
-def _named(brand_id: int) -> str:
-    return f"ledger:{brand_id}"
-
-
-async def _claim(database: Database, name: str, night: date) -> bool:
-    async with database.writing(SCOPE) as session:
-        return await chores.claim(session, name, night, CLAIMED)
-
-
-async def _finish(database: Database, name: str, night: date) -> None:
-    async with database.writing(SCOPE) as session:
-        await chores.finish(session, name, night)

@@ -12,12 +12,15 @@ ADD_UP = """
         RAISE EXCEPTION 'the entries of a transfer do not add up to zero' USING ERRCODE = 'check_violation';
     END IF;
 """
-# What this statement adds must be all there is. Of each transfer the key is asked by itself, and no plan may read the
-# table instead: one that is made while it is empty is kept while it grows.
+# An entry is of a transfer that the same command of the same transaction wrote, in the same brand. The keys are asked for
+# each, and no plan may read a table instead: one that is made while it is empty is kept while it grows.
 CLOSED = """
     IF EXISTS (
-        SELECT 1 FROM (SELECT transfer_id, count(*) AS entries FROM added GROUP BY transfer_id) AS made
-        WHERE entries <> (SELECT count(*) FROM point_entries AS one WHERE one.transfer_id = made.transfer_id)
+        SELECT 1 FROM added AS one WHERE NOT EXISTS (
+            SELECT 1 FROM point_transfers AS its JOIN point_entries AS there ON there.transfer_id = its.id
+            WHERE its.id = one.transfer_id AND there.kind = one.kind AND its.brand_id = one.brand_id
+            AND its.xmin = there.xmin AND its.cmin::text = there.cmin::text
+        )
     ) THEN
         RAISE EXCEPTION 'the transfer has its entries' USING ERRCODE = 'check_violation';
     END IF;

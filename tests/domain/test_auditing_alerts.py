@@ -70,6 +70,7 @@ async def test_books_that_are_right_raise_no_alert(world: World) -> None:
             {"event": "ledger_audited", "brand": brand, "accounts": links, "differences": 0},
             {"event": "chain_ends", "brand": brand, "links": links, "faults": 0, "head": head},
         ]
+    said += [{"event": "between_links", "upto": 3, "faults": 0}, {"event": "ledgers_audited", "brands": 2}]
     assert lines == [{**line, "log_level": "info"} for line in said]
     assert {brand: links for brand, (links, _) in heads.items()} == {world.nodes["g1/b1"]: 2, world.nodes["g1/b2"]: 1}
 

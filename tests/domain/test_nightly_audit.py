@@ -84,10 +84,45 @@ async def test_a_brand_that_cannot_be_audited_keeps_no_other_waiting(
         patch.setattr(auditing, "audit", failing)
         assert await auditing.audit_due(world.services.database, world.services.vault) == 1
 
-    said = {(line["event"], line["brand"]) for line in alerts(lines)}
-    assert said == {("ledger_not_audited", brands[0]), ("ledger_differs", brands[1])}
+    said = {(line["event"], line.get("chore") or line["brand"]) for line in alerts(lines)}
+    assert said == {("ledger_not_audited", f"ledger:{brands[0]}"), ("ledger_differs", brands[1])}
     assert {line["account_id"] for line in alerts(lines) if "account_id" in line} == {one}
     assert await audited(world, NOW + HOUR) == brands[:1]
+
+
+async def test_what_stands_between_the_links_is_looked_for_again_where_it_failed(
+    world: World, brands: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(database: Database) -> int:
+        raise TimeoutError
+
+    async def looked(at: datetime) -> list[str]:
+        with clock.at(at), listening() as lines:
+            await auditing.audit_due(world.services.database, world.services.vault)
+        return [line["event"] for line in lines if line["event"] in ("between_links", "ledger_not_audited")]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(auditing, "look_between", failing)
+        assert await looked(NOW) == ["ledger_not_audited"]
+
+    assert await audited(world, NOW + timedelta(minutes=10)) == []
+    assert await looked(NOW + HOUR) == ["between_links"]
+    assert await looked(NOW + 2 * HOUR) == []
+
+
+async def test_a_clock_that_was_years_ahead_stops_no_later_night(world: World, brands: list[int]) -> None:
+    assert await audited(world, NOW + timedelta(days=3650)) == brands
+    assert await audited(world, NOW) == brands
+    assert await audited(world, NOW + HOUR) == []
+
+
+async def test_a_worker_that_is_told_to_stop_begins_no_other_brand(world: World, brands: list[int]) -> None:
+    stop = asyncio.Event()
+    stop.set()
+
+    with clock.at(NOW):
+        assert await auditing.audit_due(world.services.database, world.services.vault, stop) == 0
+        assert await auditing.audit_due(world.services.database, world.services.vault, asyncio.Event()) == 2
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from domain.points.ledger.sealing import seals
 from domain.points.programme.models import ClawBackPolicy, ExpiryPolicy
 from domain.tables import table_of
 from tests.books import NOW, Books, of
-from tests.cast import EVERYTHING
+from tests.cast import EVERYTHING, scope_of
 from tests.domain.test_point_chain import seal_all
 
 NEVER_CHANGED = (transfers, entries, draws, seals)
@@ -432,6 +432,38 @@ async def test_the_database_takes_no_entry_of_a_transfer_that_has_its_entries(bo
             await session.execute(insert(entries).values(sides))
 
     assert await rows_of(books, entries) == before
+
+
+async def test_a_transfer_that_was_written_without_entries_takes_none_later(books: Books) -> None:
+    of(books, claw_back=ClawBackPolicy.ONLY_PENDING)
+    await books.earn(10, source="order:1")
+    await books.claw_back("order:1", 5, source="refund:1")
+    async with books.writing() as session:
+        last = select(transfers).order_by(transfers.c.id.desc()).limit(1)
+        row: Any = (await session.execute(last)).one()
+        had = (await session.execute(select(entries).where(entries.c.transfer_id == row.id))).all()
+    place = {"group_id": row.group_id, "brand_id": row.brand_id, "transfer_id": row.id}
+    sides = [{**place, "kind": "EXPIRED", "amount": 5}, {**place, "kind": "REDEEMED", "amount": -5}]
+
+    with pytest.raises(DBAPIError, match="the transfer has its entries"):
+        async with books.writing() as session:
+            await session.execute(insert(entries).values(sides))
+
+    assert (row.kind, had) == ("CLAW_BACK", [])
+
+
+@pytest.mark.postgresql
+async def test_another_brand_cannot_add_entries_of_its_own_to_a_transfer(books: Books) -> None:
+    await books.earn(10, source="a")
+    async with books.writing() as session:
+        row: Any = (await session.execute(select(transfers))).one()
+    other, scope = books.world.nodes["g1/b2"], await scope_of(books.world, "B2")
+    place = {"group_id": row.group_id, "brand_id": other, "transfer_id": row.id}
+    sides = [{**place, "kind": "EXPIRED", "amount": 5}, {**place, "kind": "REDEEMED", "amount": -5}]
+
+    with pytest.raises(DBAPIError, match="the transfer has its entries"):
+        async with books.world.services.database.writing(scope) as session:
+            await session.execute(insert(entries).values(sides))
 
 
 async def posted(books: Books) -> None:
