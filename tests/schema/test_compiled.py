@@ -46,7 +46,7 @@ ANSWERED = {
     "interfaces": "{ things(ids: [0, 3, 99, 1]) { __typename id ... on Book { title note } ... on Shelf { count } } }",
     "an interface below": "{ shelves { books { related { id ... on Shelf { title count } } } } }",
     "unions": "{ oneOf { __typename ... on Plain { name } ... on Fancy { shine label: name } } }",
-    "enums and inputs": '{ shelf(id: 1, colour: BLUE, wanted: { word: "w", colours: [RED], most: "9" }) { id } }',
+    "enums and inputs": '{ shelf(id: 1, colour: BLUE, wanted: { word: "w", colours: [RED], most: 9 }) { id } }',
     "defaults": "{ shelf(id: 2, wanted: { inner: {} }) { books { note } } }",
     "a scalar of any shape": "{ things(ids: [1], extra: { a: [1, { b: null }] }) { id } }",
     "one for a list": "{ things(ids: 1) { id } }",
