@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import audit, clock
@@ -16,16 +16,16 @@ from domain.fans.models import Fan
 from domain.fans.service import NewFan, lock_fans, recompute_spend, resolve_fans
 from domain.money import to_minor
 from domain.orders.changes import announce
-from domain.orders.models import Order, OrderLine, OrderState
-from domain.orders.rules import OrderInput, OrderLineInput, problems
+from domain.orders.lines import replace_lines, with_other_lines
+from domain.orders.models import Order, OrderState
+from domain.orders.rules import OrderInput, problems
 from domain.persons.claims import IdentityRef
 from domain.persons.naming import blocked_among
-from domain.reads import grouped
 from domain.tables import table_of
 from domain.tenancy.models import Brand, Dealer, Store
 from domain.vault import Vault
 
-orders, order_lines, fan_rows = table_of(Order), table_of(OrderLine), table_of(Fan)
+orders, fan_rows = table_of(Order), table_of(Fan)
 dealers, stores = table_of(Dealer), table_of(Store)
 
 # what an order sent again may bring anew; if none of it differs the row stays as it is
@@ -124,6 +124,39 @@ async def _write(
     latest: dict[str, tuple[int, OrderInput]],
     results: list[RowResult],
 ) -> dict[str, int]:
+    fans, locked = await _lock_fans(session, vault, principal, brand, source, latest)
+    known = await _known(session, brand.id, source, latest)
+    rows = {n: _row(brand, source, order, fans[n], known.get(n)) for n, (_, order) in latest.items()}
+    relined = await with_other_lines(session, brand.currency, known, latest)
+    changed = {n: row for n, row in rows.items() if n in relined or _differs(row, known.get(n))}
+    moved_from = {known[number].fan_id for number in changed if number in known}
+    if late := moved_from - locked:
+        # whoever got one of the orders in between
+        await lock_fans(session, late)
+    ids = {number: row.id for number, row in known.items()} | await _upsert(session, changed, known)
+    had = {known[number].id for number in changed if number in known}
+    await replace_lines(session, brand, {ids[number]: latest[number][1] for number in changed}, had)
+    if changed:
+        await recompute_spend(session, {row["fan_id"] for row in changed.values()} | moved_from)
+        await announce(session, brand, sorted(ids[number] for number in changed))
+    for number, (index, _) in latest.items():
+        results[index].id = ids[number]
+        results[index].outcome = _outcome(number in known, number in changed)
+    return ids
+
+
+async def _lock_fans(
+    session: AsyncSession,
+    vault: Vault,
+    principal: str,
+    brand: Brand,
+    source: str,
+    latest: dict[str, tuple[int, OrderInput]],
+) -> tuple[dict[str, int], set[int]]:
+    """Return whose each order is, found or made, and the fans that are locked: these, and whose the orders are yet.
+
+    All in one order, or two batches whose orders change hands crosswise would wait for each other.
+    """
     owners, nameless = await _owners(session, brand.id, source, latest)
     newcomers = [
         NewFan(_identity(order), dealer_id=order.dealer_id, store_id=order.store_id, created_at=order.placed_at)
@@ -132,26 +165,9 @@ async def _write(
     ]
     found = await resolve_fans(session, vault, brand, newcomers, principal=principal) if newcomers else {}
     fans = {n: nameless[n] if n in nameless else found[_identity(order)] for n, (_, order) in latest.items()}
-    # with whom they are of until now: one order of locks for all, or two that change hands crosswise wait in a ring
-    await lock_fans(session, {*fans.values(), *owners})
-    known = await _known(session, brand.id, source, latest)
-    rows = {n: _row(brand, source, order, fans[n], known.get(n)) for n, (_, order) in latest.items()}
-    relined = await _with_other_lines(session, brand.currency, known, latest)
-    changed = {n: row for n, row in rows.items() if n in relined or _differs(row, known.get(n))}
-    moved_from = {known[number].fan_id for number in changed if number in known}
-    if late := moved_from - {*fans.values(), *owners}:
-        # whoever got one of the orders in between
-        await lock_fans(session, late)
-    ids = {number: row.id for number, row in known.items()} | await _upsert(session, changed, known)
-    had = {known[number].id for number in changed if number in known}
-    await _replace_lines(session, brand, {ids[number]: latest[number][1] for number in changed}, had)
-    if changed:
-        await recompute_spend(session, {row["fan_id"] for row in changed.values()} | moved_from)
-        await announce(session, brand, sorted(ids[number] for number in changed))
-    for number, (index, _) in latest.items():
-        results[index].id = ids[number]
-        results[index].outcome = _outcome(number in known, number in changed)
-    return ids
+    locked = {*fans.values(), *owners}
+    await lock_fans(session, locked)
+    return fans, locked
 
 
 def _outcome(was_known: bool, has_changed: bool) -> RowOutcome:
@@ -179,28 +195,6 @@ async def _owners(
     mine = (orders.c.brand_id == brand_id, orders.c.source == source, orders.c.number.in_(sorted(numbers)))
     found = (await session.execute(statement.where(*mine))).all()
     return {row.fan_id for row in found}, {row.number: row.fan_id for row in found if row.erased_at is not None}
-
-
-async def _with_other_lines(
-    session: AsyncSession, currency: str, known: dict[str, Any], latest: dict[str, tuple[int, OrderInput]]
-) -> set[str]:
-    """Return the numbers of the known orders whose lines came anew and differ from those stored."""
-    sent = {known[number].id: number for number, (_, order) in latest.items() if number in known and order.lines}
-    if not sent:
-        return set()
-    statement = select(order_lines).where(order_lines.c.order_id.in_(sorted(sent))).order_by(order_lines.c.position)
-    stored = grouped(await session.execute(statement), lambda row: row.order_id)
-    shape = ("title", "quantity", "amount", "product_code")
-    return {
-        number
-        for order_id, number in sent.items()
-        if [tuple(getattr(row, name) for name in shape) for row in stored.get(order_id, [])]
-        != [tuple(_line(line, currency)[name] for name in shape) for line in latest[number][1].lines]
-    }
-
-
-def _line(line: OrderLineInput, currency: str) -> dict[str, Any]:
-    return {**vars(line), "amount": to_minor(line.amount, currency), "currency": currency}
 
 
 def _row(brand: Brand, source: str, order: OrderInput, fan_id: int, known: Any) -> dict[str, Any]:
@@ -249,23 +243,3 @@ async def _upsert(session: AsyncSession, changed: dict[str, dict[str, Any]], kno
         # it was another fan's, perhaps, whose spend nobody here has locked
         raise Conflict
     return {row.number: row.id for row in written}
-
-
-async def _replace_lines(session: AsyncSession, brand: Brand, changed: dict[int, OrderInput], had: set[int]) -> None:
-    with_lines = {order_id: order for order_id, order in changed.items() if order.lines}
-    replaced = sorted(had & set(with_lines))
-    if replaced:
-        await session.execute(delete(order_lines).where(order_lines.c.order_id.in_(replaced)))
-    rows = [
-        {
-            "group_id": brand.group_id,
-            "brand_id": brand.id,
-            "order_id": order_id,
-            "position": position,
-            **_line(line, brand.currency),
-        }
-        for order_id, order in with_lines.items()
-        for position, line in enumerate(order.lines, start=1)
-    ]
-    if rows:
-        await session.execute(insert(order_lines), rows)
