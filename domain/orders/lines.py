@@ -34,7 +34,7 @@ async def with_other_lines(
 
 
 async def replace_lines(session: AsyncSession, brand: Brand, changed: dict[int, OrderInput], had: set[int]) -> None:
-    """Write the lines of changed orders that came with some, in the place of those that the orders known before `had`."""
+    """Write the lines that changed orders came with. Those of `had`, the orders that were known, are replaced."""
     with_lines = {order_id: order for order_id, order in changed.items() if order.lines}
     replaced = sorted(had & set(with_lines))
     if replaced:
