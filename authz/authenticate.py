@@ -15,6 +15,7 @@ from domain import clock
 from domain.database import Database
 from domain.errors import Unauthenticated
 from domain.scope import Scope, system_scope
+from domain.standing import Standing
 
 Audience = Literal["staff", "fan"]
 
@@ -27,6 +28,15 @@ class _Kept(NamedTuple):
     until: datetime | None
 
 
+class Remembered(NamedTuple):
+    """Who a key was when it was looked up, which holds for a statement that asks whether it stands."""
+
+    viewer: ServiceViewer
+    scope: Scope
+    standing: Standing
+    until: datetime | None
+
+
 class Authenticator:
     """Says who a caller is. Rights come from the database, so disabling or revoking binds the next request."""
 
@@ -36,6 +46,7 @@ class Authenticator:
         self._templates = templates
         self._scopes: Lru[tuple[str, int, int], _Kept] = Lru(SCOPES_KEPT)
         self._viewers: Lru[int, ServiceViewer] = Lru(SCOPES_KEPT)  # services ask most; what they may is read each time
+        self._remembered: Lru[PresentedApiKey, Remembered] = Lru(SCOPES_KEPT)
         self._directory = Directory(database)
         self._reading_scope = system_scope("authentication")
 
@@ -56,15 +67,35 @@ class Authenticator:
         api_key = presented_api_key(token)
         return await self._service(api_key) if api_key else await self._staff(token)
 
+    def remembered(self, authorization: str | None, audience: Audience) -> Remembered | None:
+        """Return who a service was when it was last looked up: a guess, for a statement that asks whether it stands."""
+        if authorization is None or audience == "fan":
+            return None
+        try:
+            key = presented_api_key(bearer(authorization))
+        except Unauthenticated:
+            return None
+        found = None if key is None else self._remembered.get(key)
+        return found if found is None or found.until is None or found.until > clock.now() else None
+
     async def _staff(self, token: str) -> tuple[StaffViewer, Scope]:
         subject = await self._tokens.verify_staff(token)
         found = await self._directory.find_staff(subject)
         if found is None or found.disabled_at is not None:
             raise Unauthenticated
         viewer = StaffViewer(found.id, found.group_id, found.name, subject)
-        return viewer, await self._scope(viewer, found.policy_version)
+        return viewer, (await self._scope(viewer, found.policy_version)).scope
 
     async def _service(self, key: PresentedApiKey) -> tuple[ServiceViewer, Scope]:
+        try:
+            found = await self._find_service(key)
+        except Unauthenticated:
+            self._remembered.pop(key)
+            raise
+        self._remembered.put(key, found)
+        return found.viewer, found.scope
+
+    async def _find_service(self, key: PresentedApiKey) -> Remembered:
         found = await self._directory.find_api_key(key.prefix)
         matches = hmac.compare_digest(found.secret_hash if found else NO_HASH, key.secret_hash)
         if found is None or not matches or found.revoked_at is not None:
@@ -75,7 +106,9 @@ class Authenticator:
         if viewer is None or (viewer.group_id, viewer.name) != (found.group_id, found.name):
             viewer = ServiceViewer(found.id, found.group_id, found.name)
             self._viewers.put(found.id, viewer)
-        return viewer, await self._scope(viewer, found.policy_version)
+        kept = await self._scope(viewer, found.policy_version)
+        standing = Standing(found.id, found.group_id, found.secret_hash, found.policy_version)
+        return Remembered(viewer, kept.scope, standing, kept.until)
 
     async def _fan(self, token: str) -> tuple[FanViewer, Scope]:
         found = await self._directory.find_fan(self._tokens.verify_fan(token))
@@ -92,7 +125,7 @@ class Authenticator:
         )
         return viewer, scope
 
-    async def _scope(self, viewer: StaffViewer | ServiceViewer, version: int) -> Scope:
+    async def _scope(self, viewer: StaffViewer | ServiceViewer, version: int) -> _Kept:
         key = (viewer.principal, viewer.group_id, version)
         kept = self._scopes.get(key)
         if kept is None or (kept.until is not None and kept.until <= clock.now()):
@@ -103,4 +136,4 @@ class Authenticator:
             expiries = [grant.expires_at for grant in grants if grant.expires_at is not None and grant.expires_at > now]
             kept = _Kept(scope, min(expiries, default=None))
             self._scopes.put(key, kept)
-        return kept.scope
+        return kept

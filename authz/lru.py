@@ -25,6 +25,10 @@ class Lru(Generic[Key, Value]):
             self._values.move_to_end(key)
         return found
 
+    def pop(self, key: Key) -> None:
+        """Forget the value, where there is one."""
+        self._values.pop(key, None)
+
     def put(self, key: Key, value: Value) -> None:
         """Keep the value, at the cost of the one unused longest."""
         self._values[key] = value

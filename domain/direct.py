@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql
 from domain.errors import Unavailable
 from domain.scope import Scope
 from domain.sqlstates import refusal_of
-from domain.walls import wall_gate, wall_values
+from domain.standing import Standing, stands
+from domain.walls import WALL_VALUES, wall_gate, wall_values
 
 ACQUIRE_SECONDS = 5
 # the server ends a statement sooner; this is for one that does not answer any more, for the sake of all who share it
@@ -34,20 +35,33 @@ _DIALECT = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
 class Prepared(NamedTuple):
-    """A statement as text for the driver, with its parameters by name in their order."""
+    """A statement as text for the driver, with its parameters by name in their order.
+
+    `confirming` is the same with no row for who does not stand any more, where it was prepared for that.
+    """
 
     text: str
     names: Sequence[str]
     values: Mapping[str, Any]
+    confirming: str | None = None
 
 
-def prepare(statement: Select[Any]) -> Prepared:
+def prepare(statement: Select[Any], *, confirming: bool = False) -> Prepared:
     """Compile a statement and put it behind the walls."""
     made: Any = statement.where(literal_column(_WALLS)).compile(
         dialect=_DIALECT, compile_kwargs={"render_postcompile": True}
     )
     names = list(made.positiontup)
-    return Prepared(made.string.replace(_WALLS, wall_gate(len(names) + 1)), names, dict(made.params))
+    first = len(names) + 1
+    gate = wall_gate(first)
+    # the walls first, since the key is behind them too; asked before them it would not be found
+    both = f"CASE WHEN {gate} THEN {stands(first + WALL_VALUES)} ELSE false END" if confirming else None
+    return Prepared(
+        made.string.replace(_WALLS, gate),
+        names,
+        dict(made.params),
+        both and made.string.replace(_WALLS, both),
+    )
 
 
 class Direct:
@@ -63,19 +77,33 @@ class Direct:
         self._options = {name: value for name, value in options.items() if name not in _NOT_THE_DRIVERS}
         self._settings = settings
         self._free: list[asyncpg.Connection[asyncpg.Record]] = []
+        self._size, self._taken = size, 0
         self._places = asyncio.Semaphore(size)
         self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def fetch(self, scope: Scope, prepared: Prepared, given: Mapping[str, Any]) -> list[Any]:
+    @property
+    def is_crowded(self) -> bool:
+        """Tell whether more than half of the places are taken: the others are for who shares a statement."""
+        return self._taken * 2 > self._size
+
+    async def fetch(
+        self, scope: Scope, prepared: Prepared, given: Mapping[str, Any], standing: Standing | None = None
+    ) -> list[Any]:
         """Return the rows, with the values given in place of those that were compiled in.
 
-        Raises Timeout or Unavailable, and what asyncpg raises where that says something else.
+        With a `standing` there is none where it holds no more; the statement must have been prepared for it. Raises
+        Timeout or Unavailable, and what asyncpg raises where that says something else.
         """
         values = {**prepared.values, **given}
-        parameters = [values[name] for name in prepared.names]
+        parameters = (*(values[name] for name in prepared.names), *wall_values(scope))
+        text = prepared.text
+        if standing is not None:
+            if prepared.confirming is None:
+                raise ValueError("This statement does not ask who stands.")
+            text, parameters = prepared.confirming, (*parameters, *standing.values())
         try:
-            return await self._run(prepared.text, (*parameters, *wall_values(scope)))
+            return await self._run(text, parameters)
         except asyncpg.PostgresError as error:
             raise refusal_of(error.sqlstate) or error from error
         except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
@@ -106,10 +134,15 @@ class Direct:
                 await self._places.acquire()
         else:
             await self._places.acquire()
+        self._taken += 1
+
+    def _leave_place(self) -> None:
+        self._taken -= 1
+        self._places.release()
 
     def _failed(self, connection: "asyncpg.Connection[asyncpg.Record] | None", error: BaseException) -> None:
         if connection is None:
-            self._places.release()
+            self._leave_place()
         elif isinstance(error, asyncpg.PostgresError):
             self._give_back(connection)
         else:
@@ -125,7 +158,7 @@ class Direct:
             self._leave(connection)
         else:
             self._free.append(connection)
-            self._places.release()
+            self._leave_place()
 
     def _leave(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         """Close it beside, and give its place away only then: its statement may still run, until it hears otherwise."""
@@ -139,7 +172,7 @@ class Direct:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             connection.terminate()
         finally:
-            self._places.release()
+            self._leave_place()
 
     async def _connection(self) -> "asyncpg.Connection[asyncpg.Record]":
         while self._free:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from domain.scope import Scope, TenantSet
 
 _LISTS = ("groups", "brands", "dealers", "stores", "fans", "above_groups", "above_brands", "above_dealers")
+WALL_VALUES = 1 + len(_LISTS)
 
 # What places a row of each table; a table's own id stands in for the level it is.
 FAN_TABLES = ("fans", "orders", "redemptions")

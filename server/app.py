@@ -26,6 +26,7 @@ from server.http.pipeline import Caller
 from server.http.request import Request
 from server.http.sockets import SocketOptions
 from server.http.throttle import Rate
+from server.http.together import Known
 from server.runtime import Runtime
 from server.settings import Settings
 from server.telemetry import RequestLines, to_stderr
@@ -50,6 +51,13 @@ class _Callers:
         )
         size = SERVICE_PAGE if isinstance(viewer, ServiceViewer) else STAFF_PAGE
         return Context(viewer, scope, self._services, max_page=size)
+
+    def remembered(self, request: Request) -> Known | None:
+        """Say who asks if nothing changed since they were looked up, and what tells whether it did."""
+        found = self._authenticator.remembered(request.headers.get("authorization"), self._audience)
+        if found is None:
+            return None
+        return Known(Context(found.viewer, found.scope, self._services, max_page=SERVICE_PAGE), found.standing)
 
     def describe(self, context: Context, request: Request) -> Caller:
         """Name the bucket a request spends from, and the limits of its caller."""
@@ -140,7 +148,12 @@ def _endpoint(
         request_lines=partial(lines, logger="graphql") if lines is not None else None,
     )
     return GraphQLEndpoint(
-        schema, make_context=callers.context, describe_caller=callers.describe, alike=_alike, options=options
+        schema,
+        make_context=callers.context,
+        describe_caller=callers.describe,
+        alike=_alike,
+        remembered=callers.remembered,
+        options=options,
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from domain.database import Database
 from domain.direct import Direct, Prepared
 from domain.scope import Scope
+from domain.standing import Standing
 
 
 @contextmanager
@@ -36,9 +37,11 @@ def statements_of(database: Database) -> Iterator[list[str]]:
 def _noted(direct: Direct, seen: list[str]) -> Iterator[None]:
     fetch = direct.fetch
 
-    async def noted(scope: Scope, prepared: Prepared, given: Mapping[str, Any]) -> list[Any]:
-        seen.append(prepared.text)
-        return await fetch(scope, prepared, given)
+    async def noted(
+        scope: Scope, prepared: Prepared, given: Mapping[str, Any], standing: Standing | None = None
+    ) -> list[Any]:
+        seen.append(prepared.text if standing is None else prepared.confirming or "")
+        return await fetch(scope, prepared, given, standing)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(direct, "fetch", noted)

@@ -11,11 +11,11 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from domain.coalesce import Coalesced
 from domain.errors import DomainError, Timeout, Unavailable
 from schema.compiled.cache import Operation, Operations
 from schema.compiled.complete import value
 from schema.compiled.plan import Plan, Planner, PlanRoot, Root
+from schema.lookahead.rows import Rows
 
 PATIENCE_SECONDS = 1.0
 
@@ -37,7 +37,7 @@ class RowAsked(NamedTuple):
     root: Root
     values: VariableValues
 
-    def reading(self, context: Any) -> "tuple[Coalesced[int, bytes], int] | None":
+    def reading(self, context: Any) -> tuple[Rows, int] | None:
         """Return what reads such rows for this caller and the row's id, or None where the plan has to be run."""
         try:
             return None if self.plan.rests(context) else self.root.statement.reading(context, self.values)

@@ -1,6 +1,6 @@
 """Root fields answered by one statement: a row by its id, and a page of a list."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from hashlib import blake2b
 from itertools import count
 from typing import Any
@@ -13,15 +13,14 @@ from graphql.execution.values import VariableValues
 from sqlalchemy import BigInteger, ColumnElement, Text, any_, bindparam, cast, literal_column
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from domain.coalesce import Coalesced
-from domain.direct import Direct, Prepared, prepare
+from domain.direct import prepare
 from domain.errors import DomainError
 from domain.page import Window, cursor_binds
-from domain.scope import Scope
 from schema.bind import require
 from schema.lookahead import parts
 from schema.lookahead.kept import Kept, Statement
 from schema.lookahead.lists import Texts
+from schema.lookahead.rows import Rows
 from schema.lookahead.selection import (
     Asked,
     Collect,
@@ -94,14 +93,18 @@ class _Root:
     def _find(
         self, context: Any, variables: VariableValues, shape: object, build: Callable[[], Statement]
     ) -> Statement | None:
-        """Return the statement for these rights, these variables and this shape of a call."""
+        """Return the statement for these rights, variables and shape of a call, built where it is worth it."""
+        key = self._key(context, variables, shape)
+        kept = None if key is None else self._kept.get(key)
+        return self._built(key, build) if kept is None and key is not None else kept
+
+    def _key(self, context: Any, variables: VariableValues, shape: object) -> Hashable | None:
+        """Say what the statement is kept by, or None where none is made; raise DomainError for who may not ask."""
         require(context, self._metadata["permission"])
         digest = self._digest(variables) if self._fixed else b""
         if digest is None or context.scope.breadth > MAX_BREADTH:
             return None
-        key = (self._number, context.scope.digest, context.max_page, shape, digest)
-        kept = self._kept.get(key)
-        return self._built(key, build) if kept is None else kept
+        return self._number, context.scope.digest, context.max_page, shape, digest
 
     def _built(self, key: Hashable, build: Callable[[], Statement]) -> Statement | None:
         def built() -> Statement | None:
@@ -136,24 +139,27 @@ class OneRow(_Root):
 
     async def run(self, context: Any, given: Given, variables: VariableValues) -> Written | None:
         """Return the row as JSON, or None where there is none to be written."""
-        reading = self.reading(context, variables)
-        if reading is None:
+        if context.services.database.direct is None:
             return None
-        reads, number = reading
+        statement = self._find(context, variables, None, lambda: self._statement(context, variables))
+        if statement is None or statement.rows is None:
+            return None
         try:
-            found = await reads.load(number)
+            found = await statement.rows.load(self._metadata["own_id"](self._changed(variables)))
         except asyncpg.DataError:
             return None  # a value that PostgreSQL writes otherwise
         return None if found is None else Written(orjson.Fragment(found))
 
-    def reading(self, context: Any, variables: VariableValues) -> tuple[Coalesced[int, bytes], int] | None:
-        """Return what reads such rows with the caller's rights, and the id; raise DomainError for who may read none."""
-        if context.services.database.direct is None:
+    def reading(self, context: Any, variables: VariableValues) -> tuple[Rows, int] | None:
+        """Return what reads such rows with the caller's rights, and the id, where that is there: nothing is built.
+
+        Raise DomainError for who may read none.
+        """
+        key = self._key(context, variables, None)
+        statement = None if key is None else self._kept.get(key)
+        if statement is None or statement.rows is None:
             return None
-        statement = self._find(context, variables, None, lambda: self._statement(context, variables))
-        if statement is None or statement.reads is None:
-            return None
-        return statement.reads, self._metadata["own_id"](self._changed(variables))
+        return statement.rows, self._metadata["own_id"](self._changed(variables))
 
     def _statement(self, context: Any, variables: VariableValues) -> Statement:
         rows = self._metadata["select"](context.scope)
@@ -163,16 +169,8 @@ class OneRow(_Root):
         page = rows.where(table_id == any_(ids)).cte("page")
         writer = Writer(context, variables, page, 1)
         row = writer.page_object(self._below)
-        prepared = prepare(page_statement(writer, page, [page.c.id, row], []))
-        return Statement(prepared, reads=_together(context.services.database.direct, context.scope, prepared))
-
-
-def _together(direct: Direct, scope: Scope, prepared: Prepared) -> Coalesced[int, bytes]:
-    async def read(ids: Sequence[int]) -> Mapping[int, bytes]:
-        rows = await direct.fetch(scope, prepared, {"own_ids": f"{{{','.join(map(str, ids))}}}"})
-        return {row[0]: row[1] for row in rows}
-
-    return Coalesced(read)
+        prepared = prepare(page_statement(writer, page, [page.c.id, row], []), confirming=True)
+        return Statement(prepared, rows=Rows(context.services.database.direct, context.scope, prepared))
 
 
 class OnePage(_Root):

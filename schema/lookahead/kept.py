@@ -6,10 +6,10 @@ from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 from authz.lru import Lru
-from domain.coalesce import Coalesced
 from domain.direct import Prepared
 from domain.page import Frame
 from schema.lookahead.lists import TEXTS_BYTES, Texts
+from schema.lookahead.rows import Rows
 
 MOST_BYTES = 64 * 1024 * 1024
 STATEMENT_BYTES = 8_000  # measured, for a small one beside its text
@@ -25,7 +25,7 @@ class Statement(NamedTuple):
     prepared: Prepared
     frame: Frame | None = None
     texts: Texts | None = None
-    reads: Coalesced[int, bytes] | None = None
+    rows: Rows | None = None
 
 
 class Kept:
@@ -83,5 +83,6 @@ def _size(made: Statement | None) -> int:
         STATEMENT_BYTES
         + texts
         + len(made.prepared.text)
+        + len(made.prepared.confirming or "")
         + sum(len(one) for one in values if isinstance(one, str | bytes))
     )

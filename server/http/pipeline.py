@@ -173,6 +173,10 @@ class Pipeline:
             return None
         return self._row_asked(prepared.document, params.operation_name, params.variables)
 
+    def take_back(self, admitted: Admitted, caller: Caller) -> None:
+        """Give back all points of an operation that will be admitted again."""
+        self._throttle.refund(caller.key, max(admitted.measure.cost, 1))
+
     def _refused(self, error: GraphQLSyntaxError | DomainError, caller: Caller, measure: Measure) -> Outcome:
         if isinstance(error, GraphQLSyntaxError):
             return Outcome(mask([error], self._log), cost=self._report(caller, measure, 0))

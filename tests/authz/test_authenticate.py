@@ -20,6 +20,7 @@ from domain.errors import Unauthenticated
 from domain.fans.models import Fan
 from domain.persons.models import Person
 from domain.scope import system_scope
+from domain.standing import Standing
 from domain.tables import table_of
 from domain.tenancy.models import Brand, Dealer, Group
 from tests.authz.identity_provider import FAN, ISSUER, NOW, SECRET, STAFF
@@ -274,3 +275,40 @@ async def test_a_policy_that_cannot_be_read_leaves_everybody_without_rights(worl
     for header, audience in callers:
         _, scope = await door.authenticate(header, audience)
         assert not scope.permissions
+
+
+async def test_a_service_that_was_found_is_remembered_with_what_must_still_be_so(door: Authenticator) -> None:
+    assert door.remembered(service(), "staff") is None
+    viewer, scope = await door.authenticate(service(), "staff")
+
+    found = door.remembered(service(), "staff")
+
+    assert found is not None
+    assert (found.viewer, found.scope) == (viewer, scope)
+    assert found.standing == Standing(1, 1, KEY.secret_hash, scope.policy_version)
+
+
+async def test_nobody_else_is_remembered(door: Authenticator) -> None:
+    other = new_api_key()
+    for header in (service(), staff("ann")):
+        await door.authenticate(header, "staff")
+    await door.authenticate(fan(), "fan")
+    await refused(door, f"Bearer {other.full_key}")
+
+    unknown: tuple[str | None, ...] = (None, "", "Bearer", "nonsense", staff("ann"), fan(), f"Bearer {other.full_key}")
+    assert [door.remembered(header, "staff") for header in unknown] == [None] * len(unknown)
+    for header in (service(), fan(), staff("ann")):
+        assert door.remembered(header, "fan") is None
+
+
+async def test_who_was_refused_or_whose_grant_ended_is_not_remembered(door: Authenticator, world: Database) -> None:
+    await change_rights(world, Grant, 3, expires_at=NOW + timedelta(hours=1))
+    await door.authenticate(service(), "staff")
+    assert door.remembered(service(), "staff") is not None
+    with clock.at(NOW + timedelta(hours=1)):
+        assert door.remembered(service(), "staff") is None
+
+    await change(world, ApiKey, 1, revoked_at=NOW)
+    await refused(door, service())
+
+    assert door.remembered(service(), "staff") is None

@@ -3,24 +3,31 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import Select, func, literal, select, text
+from sqlalchemy import Select, func, literal, select, text, update
 
+from domain import clock
+from domain.access.models import ApiKey
 from domain.direct import Direct, prepare
 from domain.errors import Timeout, Unavailable
 from domain.fans.models import Fan
 from domain.orders.models import Order
-from domain.scope import NOTHING, Scope, TenantSet
+from domain.scope import NOTHING, Scope, TenantSet, system_scope
+from domain.standing import Standing
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
+from domain.tenancy.models import Group
 from tests.services.link import Link, linked
 from tests.world import World
 
 pytestmark = pytest.mark.postgresql
 
 fans, orders, fan_tags, tags = table_of(Fan), table_of(Order), table_of(FanTag), table_of(Tag)
+keys, groups = table_of(ApiKey), table_of(Group)
 
 
 @pytest_asyncio.fixture
@@ -92,6 +99,67 @@ async def test_the_walls_stand_before_any_row_is_read_however_the_statement_is_p
     assert {row[0] for row in readings[0]} == own
     assert all(row[1] is not None and row[2] is not None for row in readings[0])
     assert all(reading == readings[0] for reading in readings)
+
+
+@pytest.fixture
+async def own(world: World) -> Standing:
+    """Return what stands of the service's key, which is of brand b1."""
+    async with world.services.database.reading(system_scope("test")) as session:
+        key = (await session.execute(select(keys))).one()
+        version = select(groups.c.policy_version).where(groups.c.id == key.group_id)
+        return Standing(key.id, key.group_id, key.secret_hash, (await session.execute(version)).scalar_one())
+
+
+async def test_a_key_that_stands_is_answered_and_by_every_plan(world: World, direct: Direct, own: Standing) -> None:
+    places = TenantSet(brands=frozenset({world.nodes["g1/b1"]}), above_groups=frozenset({world.nodes["g1"]}))
+    prepared = prepare(select(fans.c.id), confirming=True)
+
+    for _ in range(12):
+        assert await direct.fetch(reaching(places), prepared, {}, own)
+        assert not await direct.fetch(reaching(places), prepared, {}, own._replace(secret_hash=bytes(32)))
+    assert len(await direct.fetch(reaching(places), prepared, {}, own)) == len(
+        await direct.fetch(reaching(places), prepared, {})
+    )
+
+
+async def test_a_key_that_stands_no_more_is_answered_nothing(world: World, direct: Direct, own: Standing) -> None:
+    prepared, everything = prepare(select(fans.c.id), confirming=True), reaching(TenantSet(everything=True))
+    assert await direct.fetch(everything, prepared, {}, own)
+    for other in (
+        {"key_id": own.key_id + 1000},
+        {"group_id": world.nodes["g2"]},
+        {"secret_hash": bytes(32)},
+        {"policy_version": own.policy_version + 1},
+        {"policy_version": own.policy_version - 1},
+    ):
+        assert not await direct.fetch(everything, prepared, {}, own._replace(**other))
+
+    async def changed(**values: Any) -> list[Any]:
+        async with world.services.database.writing(system_scope("test")) as session:
+            await session.execute(update(keys).values(**values))
+        return await direct.fetch(everything, prepared, {}, own)
+
+    now = clock.now()
+    assert await changed(expires_at=now + timedelta(hours=1))
+    assert not await changed(expires_at=now - timedelta(seconds=1))
+    assert not await changed(expires_at=None, revoked_at=now)
+    assert await changed(revoked_at=None)
+
+
+async def test_who_cannot_see_their_own_key_does_not_stand(world: World, direct: Direct, own: Standing) -> None:
+    """The walls are up before the key is asked for: it fails closed."""
+    brand = reaching(TenantSet(brands=frozenset({world.nodes["g1/b1"]})))
+    prepared = prepare(select(fans.c.id), confirming=True)
+
+    assert await direct.fetch(brand, prepared, {})
+    assert not await direct.fetch(brand, prepared, {}, own)
+
+
+async def test_a_statement_that_does_not_ask_who_stands_is_not_run_for_who_has_to(
+    direct: Direct, own: Standing
+) -> None:
+    with pytest.raises(ValueError, match="stands"):
+        await direct.fetch(reaching(TenantSet(everything=True)), prepare(select(fans.c.id)), {}, own)
 
 
 async def test_nothing_of_a_callers_walls_is_left_on_the_connection(world: World, direct: Direct) -> None:

@@ -1,20 +1,28 @@
-"""Requests of one caller that come at the same time share a look-up and a statement, and each gets its own answer."""
+"""Requests of one caller that come at the same time share a statement, and each gets its own answer (M01, T13).
+
+A service that is known from before is not looked up first: its statement asks whether it still stands.
+"""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Executable, delete, update
 
-from domain.access.models import ApiKey
+from domain import clock
+from domain.access.models import ApiKey, Grant
 from domain.fans.models import Fan
 from domain.tables import table_of
+from domain.tenancy.models import Group
 from schema.ids import encode
+from schema.lookahead import kept
 from server.app import create_app
-from server.http import GraphQLEndpoint
+from server.http import GraphQLEndpoint, together
 from server.http.request import Message, Request
 from server.http.response import Response
 from server.runtime import Runtime
@@ -24,6 +32,7 @@ from tests.world import World
 
 pytestmark = pytest.mark.postgresql
 
+keys, fans, grants, groups = table_of(ApiKey), table_of(Fan), table_of(Grant), table_of(Group)
 ONE = "query($id: ID!) { fan(id: $id) { id nickname brand { name } } }"
 FANS = [f"g1/b1/d1#{number}" for number in range(1, 4)]
 
@@ -99,6 +108,18 @@ class House:
         return self.door(who, ONE, id=self.world.id("Fan", name))
 
 
+async def written(house: House, statement: Executable) -> None:
+    """Change something past every wall."""
+    async with house.world.services.database.engine.begin() as connection:
+        await connection.exec_driver_sql("SELECT set_config('app.everything', 'on', true)")
+        await connection.execute(statement)
+
+
+def codes(answers: list[dict[str, Any]]) -> list[str]:
+    """Return the code of each answer's first error."""
+    return [answer["errors"][0]["extensions"]["code"] for answer in answers]
+
+
 @pytest.fixture
 async def house(world: World, plain_settings: Settings) -> AsyncIterator[House]:
     """Yield the staff endpoint, where the question was asked often enough to have a plan and a statement."""
@@ -106,19 +127,32 @@ async def house(world: World, plain_settings: Settings) -> AsyncIterator[House]:
     app = create_app(settings, Runtime(settings, world.services))
     async with app.router.lifespan_context(app):
         house = House(world, app.state.endpoints[b"/graphql"])
-        for who in ("SERVICE", "D11"):
+        for who, own in (("SERVICE", FANS[0]), ("D11", "g1/b1/d11#1")):
             for _ in range(3):
-                await house.ask(house.fan(who, FANS[0]))
+                await house.ask(house.fan(who, own))
         yield house
 
 
-async def test_those_who_come_together_are_answered_by_two_statements_each_with_their_own(house: House) -> None:
-    doors = [house.fan("SERVICE", name) for name in FANS]
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_known_service_is_answered_by_one_statement_each_with_their_own(house: House, count: int) -> None:
+    doors = [house.fan("SERVICE", name) for name in FANS[:count]]
 
     with statements_of(house.world.services.database) as statements:
         answers = await house.ask(*doors)
 
-    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS]
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS[:count]]
+    assert not any(door.alone for door in doors)
+    assert len(statements) == 1
+
+
+async def test_staff_who_come_together_are_answered_by_two_statements(house: House) -> None:
+    own = ["g1/b1/d11#1", "g1/b1/d11#2"]
+    doors = [house.fan("D11", name) for name in own]
+
+    with statements_of(house.world.services.database) as statements:
+        answers = await house.ask(*doors)
+
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in own]
     assert not any(door.alone for door in doors)
     assert len(statements) == 2
 
@@ -159,28 +193,72 @@ async def test_two_callers_see_each_their_own(house: House) -> None:
     assert [answer["data"]["fan"] is None for answer in answers] == [False, True, False, True]
 
 
-async def test_a_key_that_was_revoked_opens_nothing_to_those_who_come_together(house: House) -> None:
-    database = house.world.services.database
-    keys = table_of(ApiKey)
-    async with database.engine.begin() as connection:
-        await connection.exec_driver_sql("SELECT set_config('app.everything', 'on', true)")
-        await connection.execute(update(keys).values(revoked_at=keys.c.created_at))
-
-    answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS])
-
-    assert [answer["errors"][0]["extensions"]["code"] for answer in answers] == ["UNAUTHENTICATED"] * 3
+GONE = {
+    "revoked": {"revoked_at": keys.c.created_at},
+    "expired": {"expires_at": keys.c.created_at},
+    "another secret": {"secret_hash": bytes(32)},
+}
 
 
-async def test_what_was_written_before_is_read(house: House) -> None:
-    fans = table_of(Fan)
-    async with house.world.services.database.engine.begin() as connection:
-        await connection.exec_driver_sql("SELECT set_config('app.everything', 'on', true)")
-        changed = update(fans).where(fans.c.id == house.world.fans[FANS[0]]).values(nickname="Renamed")
-        await connection.execute(changed)
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("change", GONE.values(), ids=GONE)
+async def test_a_key_that_is_gone_opens_nothing_at_the_very_next_request(
+    house: House, change: dict[str, Any], count: int
+) -> None:
+    await written(house, update(keys).values(**change))
+    throttle = house.endpoint._pipeline._throttle
+    before = {key: throttle.available(key) for key in throttle._buckets}
 
-    answers = await house.ask(*[house.fan("SERVICE", FANS[0]) for _ in range(2)])
+    answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS[:count]])
 
-    assert [answer["data"]["fan"]["nickname"] for answer in answers] == ["Renamed"] * 2
+    assert codes(answers) == ["UNAUTHENTICATED"] * count
+    assert all("data" not in answer or answer["data"] is None for answer in answers)
+    assert all(throttle.available(key) >= left for key, left in before.items())
+
+
+async def test_a_key_that_was_refused_is_not_known_any_more(house: House) -> None:
+    await written(house, update(keys).values(revoked_at=keys.c.created_at))
+    await house.ask(house.fan("SERVICE", FANS[0]))
+
+    with statements_of(house.world.services.database) as statements:
+        (answer,) = await house.ask(house.fan("SERVICE", FANS[0]))
+
+    assert codes([answer]) == ["UNAUTHENTICATED"]
+    assert len(statements) == 1
+    assert "page" not in statements[0]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_rights_that_were_taken_away_are_gone_at_the_very_next_request(house: House, count: int) -> None:
+    await written(house, delete(grants).where(grants.c.api_key_id.is_not(None)))
+    await written(house, update(groups).values(policy_version=groups.c.policy_version + 1))
+
+    answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS[:count]])
+
+    assert codes(answers) == ["FORBIDDEN"] * count
+
+
+async def test_a_grant_that_ends_is_looked_up(house: House) -> None:
+    soon = clock.now() + timedelta(minutes=5)
+    await written(house, update(grants).where(grants.c.api_key_id.is_not(None)).values(expires_at=soon))
+    await written(house, update(groups).values(policy_version=groups.c.policy_version + 1))
+    for _ in range(2):
+        (answer,) = await house.ask(house.fan("SERVICE", FANS[0]))
+        assert answer["data"]["fan"]["id"] == house.world.id("Fan", FANS[0])
+
+    with clock.at(soon):
+        (answer,) = await house.ask(house.fan("SERVICE", FANS[0]))
+
+    assert codes([answer]) == ["FORBIDDEN"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_what_was_written_before_is_read(house: House, count: int) -> None:
+    await written(house, update(fans).where(fans.c.id == house.world.fans[FANS[0]]).values(nickname="Renamed"))
+
+    answers = await house.ask(*[house.fan("SERVICE", FANS[0]) for _ in range(count)])
+
+    assert [answer["data"]["fan"]["nickname"] for answer in answers] == ["Renamed"] * count
 
 
 async def test_each_is_charged_and_an_empty_bucket_refuses_each(
@@ -199,9 +277,100 @@ async def test_each_is_charged_and_an_empty_bucket_refuses_each(
     assert spent == sum(answer["extensions"]["cost"]["actual"] for answer in answers)
 
     throttle.spend(key, throttle.available(key))
-    refused = await poor.ask(*[poor.fan("SERVICE", name) for name in FANS])
+    for count in (1, 3):
+        with statements_of(world.services.database) as statements:
+            refused = await poor.ask(*[poor.fan("SERVICE", name) for name in FANS[:count]])
 
-    assert [answer["errors"][0]["extensions"]["code"] for answer in refused] == ["RATE_LIMITED"] * 3
+        assert codes(refused) == ["RATE_LIMITED"] * count
+        assert not any("page" in statement for statement in statements), "a row was read for who had no points"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_who_asks_for_too_much_has_nothing_read(house: House, count: int) -> None:
+    query = "query($id: ID!, $n: Int!) { fan(id: $id) { id tags(first: $n) { name } } }"
+    fan = house.world.id("Fan", FANS[0])
+    for _ in range(3):
+        (answer,) = await house.ask(house.door("SERVICE", query, id=fan, n=1))
+        assert answer["data"]["fan"]["id"] == fan
+
+    with statements_of(house.world.services.database) as statements:
+        answers = await house.ask(*[house.door("SERVICE", query, id=fan, n=10**6) for _ in range(count)])
+
+    assert codes(answers) == ["BAD_USER_INPUT"] * count
+    assert not any("page" in statement for statement in statements)
+
+
+async def test_of_too_few_points_those_who_came_first_are_answered(
+    house: House, world: World, plain_settings: Settings
+) -> None:
+    throttle = house.endpoint._pipeline._throttle
+    (alone,) = await house.ask(house.fan("SERVICE", FANS[0]))
+    cost, key = alone["extensions"]["cost"]["requested"], next(k for k in throttle._buckets if "api_key" in k)
+    throttle.spend(key, throttle.available(key) - 2 * cost)
+
+    answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS])
+
+    assert [answer.get("data") is not None for answer in answers] == [True, True, False]
+    assert codes(answers[2:]) == ["RATE_LIMITED"]
+
+
+async def test_who_goes_alone_has_spent_nothing_before(house: House) -> None:
+    throttle = house.endpoint._pipeline._throttle
+    missing = house.door("SERVICE", ONE, id=encode("Fan", 10**9))
+    key = next(k for k in throttle._buckets if "api_key" in k)
+    before = throttle.available(key)
+
+    (answer,) = await house.ask(missing)
+
+    assert missing.alone
+    assert codes([answer]) == ["NOT_FOUND"]
+    assert before - throttle.available(key) == answer["extensions"]["cost"]["actual"] == 1
+
+
+async def test_nothing_is_compiled_earlier_for_who_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "SIGHTINGS", 3)
+    query = ONE.replace("nickname", "nickname gender")
+    ways = []
+    for _ in range(5):
+        door = house.door("SERVICE", query, id=house.world.id("Fan", FANS[0]))
+        await house.ask(door)
+        ways.append(door.alone)
+
+    # without a plan, twice without a statement, compiled, and then in one
+    assert ways == [True, True, True, False, False]
+
+
+async def test_a_crowd_is_looked_up_and_shares_statements(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    direct = house.world.services.database.direct
+    assert direct is not None
+    monkeypatch.setattr(direct, "_taken", direct._size)
+    door = house.fan("SERVICE", FANS[0])
+
+    (answer,) = await house.ask(door)
+
+    assert door.alone
+    assert answer["data"]["fan"]["id"] == house.world.id("Fan", FANS[0])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_what_was_waited_for_in_vain_is_not_asked_for_again(
+    house: House, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    asked = []
+
+    async def fail(*given: Any) -> Any:
+        asked.append(given)
+        raise asyncpg.QueryCanceledError
+
+    direct = house.world.services.database.direct
+    assert direct is not None
+    monkeypatch.setattr(direct, "_run", fail)
+    monkeypatch.setattr(together, "PATIENCE_SECONDS", 0.0)
+
+    answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS[:count]])
+
+    assert codes(answers) == ["TIMEOUT"] * count
+    assert len(asked) == 1
 
 
 async def test_a_statement_that_fails_is_everybodys_own_matter(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
