@@ -27,6 +27,7 @@ from graph.driver import Graph
 from schema.lookahead import kept
 from server.settings import Settings
 from tests.services import embedded, neo4j_server, postgres, scratch
+from tests.services.stuck import Stuck
 
 DATABASE = os.environ.get("SCRM_TEST_DATABASE", "sqlite")
 GRAPH = os.environ.get("SCRM_TEST_GRAPH", "embedded")
@@ -53,6 +54,7 @@ kept.SIGHTINGS, kept.COMPILE_BURST = 1, 3_600.0
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse or skip a run whose engines are missing, and start what its workers share."""
+    config.pluginmanager.register(Stuck.to_stderr(config), "stuck")
     if hasattr(config, "workerinput"):
         return
     _require_engines()

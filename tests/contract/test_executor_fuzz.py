@@ -27,6 +27,7 @@ from tests.contract.fuzz.nasty import spoil
 from tests.contract.fuzz.operations import Operation, Request
 from tests.contract.fuzz.pools import Pools, pools_of
 from tests.contract.fuzz.stage import counted, stage
+from tests.services.stuck import SECONDS
 from tests.world import World
 
 SEED = os.environ.get("SCRM_FUZZ_SEED", "1")
@@ -37,6 +38,8 @@ BLOCKS = 4
 ALL = ("look_ahead", "compiled", "reference")
 EXECUTORS = {"postgresql": ALL, "sqlite": ("look_ahead", "reference")}
 MOST_SHOWN = 3
+# one that hangs is told of (`tests.services.stuck`) and stopped, before faulthandler stops everything
+REQUEST_SECONDS = SECONDS + 30
 REAL_ORDERS = Path(__file__).parents[3] / "shared" / "data" / "cdnow_sample.txt"
 REAL_ROWS = 120
 
@@ -62,7 +65,7 @@ async def opened(
     """Build the world at a moment of its own, and open an application for each executor."""
     # every point comes back at once, so that all buckets are full whenever they are looked at
     bucket = {"bucket_size": 10**9, "bucket_restore": 10**18}
-    quiet = {"graphiql": False, "log_requests": False, "request_seconds": 600.0}
+    quiet = {"graphiql": False, "log_requests": False, "request_seconds": REQUEST_SECONDS}
     chosen = settings.model_copy(update={**bucket, **quiet, "get_queries": True, "introspection": introspection})
     found = graph or NoGraph.connect(worlds.NOWHERE, ("nobody", "nothing"), "none")
     services = worlds.services_of(database, chosen, found)
