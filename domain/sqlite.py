@@ -76,6 +76,7 @@ class _Cursor:
 
 class _Connection(AsyncAdapt_aiosqlite_connection):
     _cursor_cls: Any = _Cursor
+    _is_closing = False
 
     def in_its_thread(self, work: Callable[..., _Came], operation: str, parameters: Any) -> _Came:
         try:
@@ -83,6 +84,15 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
         except Exception as error:  # noqa: BLE001 (the adapter tells them apart)
             self._handle_exception(error)
         return came
+
+    async def _terminate_graceful_close(self) -> None:
+        self._is_closing = True
+        await super()._terminate_graceful_close()
+
+    def _terminate_force_close(self) -> None:
+        """Stop its thread, unless that is being done: at a second stop who closes would wait for ever (aiosqlite)."""
+        if not self._is_closing:
+            super()._terminate_force_close()
 
 
 async def in_its_thread(driver: Any, work: Callable[..., Any], *given: Any) -> Any:

@@ -31,6 +31,9 @@ class Loaders:
                 return await run_batch(context, batch, parents, arguments)
 
             loader = self._loaders[key] = DataLoader(load_fn=answer, cache=False, max_batch_size=MAX_BATCH)
+        if loader.batch is not None and all(task.future.cancelled() for task in loader.batch.tasks):
+            # nobody waits for it any more, so it may never be asked (strawberry ends it before it begins)
+            loader.batch = None
         return await loader.load(parent)
 
 

@@ -1,6 +1,7 @@
 """SQLite's driver is asked once for each statement, and answers what SQLAlchemy's own adapter would."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from domain.database import Database
+from domain.sqlite import in_its_thread
 from domain.tables import table_of
 from domain.tenancy.models import Group
 from tests.cast import EVERYTHING
@@ -87,3 +89,24 @@ async def test_who_is_cancelled_while_the_thread_works_leaves_nothing_behind(
         await session.execute(insert(groups), [{"code": "there", "name": "there"}])
     async with database.reading(EVERYTHING) as session:
         assert (await session.execute(select(groups.c.code))).scalars().all() == ["there"]
+
+
+async def test_a_connection_that_is_stopped_while_it_is_closed_ends(database: Database) -> None:
+    """Whoever is cancelled twice comes here: once closes the connection beside, twice stops it at once."""
+    if database.dialect != "sqlite":
+        pytest.skip("PostgreSQL has no thread")
+    async with database.reading(EVERYTHING) as session:
+        await session.execute(text("SELECT 1"))
+        raw = await (await session.connection()).get_raw_connection()
+        adapted: Any = raw.dbapi_connection
+        late = asyncio.create_task(in_its_thread(adapted.driver_connection, lambda _: time.sleep(0.1)))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(adapted._terminate_graceful_close())
+        await asyncio.sleep(0)
+
+        adapted._terminate_force_close()
+
+        async with asyncio.timeout(5):
+            await closing
+        await late
+        raw.invalidate()

@@ -11,6 +11,7 @@ from graphql import parse
 
 from domain.errors import NotFound
 from schema.bind import PUBLIC, query
+from schema.compiled.complete import together
 from schema.scalars import CONFIG
 from schema.written import Written
 from server.http.execution import execute_operation
@@ -191,3 +192,28 @@ async def test_another_schema_is_run_by_the_reference() -> None:
     found = await asked.executor(other, parse("{ number }"), None, {}, library(), hide_suggestions=True)
 
     assert (found.data, asked.left) == ({"number": 7}, 1)
+
+
+async def test_who_is_stopped_with_others_is_stopped_once() -> None:
+    """A second time would interrupt how they clean up, which for a connection is how it is closed."""
+    stops: list[int] = []
+
+    async def works(number: int) -> None:
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            stops.append(number)
+            try:
+                await asyncio.sleep(0.01 * number)
+            except asyncio.CancelledError:
+                stops.append(number)
+            raise
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise NotFound("No such thing.")
+
+    with pytest.raises(NotFound):
+        await together([fails(), together([works(1), works(2), works(3)])])
+
+    assert sorted(stops) == [1, 2, 3]
