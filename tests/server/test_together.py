@@ -3,10 +3,9 @@
 A service that is known from before is not looked up first: its statement asks whether it still stands.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -23,10 +22,9 @@ from schema.ids import encode
 from schema.lookahead import kept
 from server.app import create_app
 from server.http import GraphQLEndpoint, together
-from server.http.request import Message, Request
-from server.http.response import Response
 from server.runtime import Runtime
 from server.settings import Settings
+from tests.doors import Door, knock
 from tests.statements import statements_of
 from tests.world import World
 
@@ -35,49 +33,6 @@ pytestmark = pytest.mark.postgresql
 keys, fans, grants, groups = table_of(ApiKey), table_of(Fan), table_of(Grant), table_of(Group)
 ONE = "query($id: ID!) { fan(id: $id) { id nickname brand { name } } }"
 FANS = [f"g1/b1/d1#{number}" for number in range(1, 4)]
-
-
-async def nothing() -> Message:
-    """Stand for a client that stays."""
-    await asyncio.Event().wait()
-    return {}
-
-
-@dataclass(eq=False)
-class Door:
-    """A request that waits at the endpoint, by the way a connection would bring it."""
-
-    endpoint: GraphQLEndpoint
-    request: Request
-    alone: bool = False
-    answers: list[Response] = field(default_factory=list)
-    is_answered: asyncio.Event = field(default_factory=asyncio.Event)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def go_alone(self) -> None:
-        """Be answered as if nobody else were there."""
-        self.alone = True
-        self.track(asyncio.create_task(self._go()))
-
-    async def _go(self) -> None:
-        self.finish(await self.endpoint.answer(self.request, nothing))
-
-    def finish(self, response: Response) -> None:
-        """Keep the answer."""
-        self.answers.append(response)
-        self.is_answered.set()
-
-    def track(self, task: "asyncio.Task[None]") -> None:
-        """Keep the task."""
-        self.tasks.add(task)
-
-    async def answered(self) -> dict[str, Any]:
-        """Return the one answer."""
-        async with asyncio.timeout(10):
-            await self.is_answered.wait()
-        (response,) = self.answers
-        found: dict[str, Any] = json.loads(response.body)
-        return found
 
 
 @dataclass
@@ -92,15 +47,12 @@ class House:
         headers = {"content-type": "application/json"}
         if who is not None:
             headers["authorization"] = f"Bearer {self.world.token(who)}"
-        request = Request("POST", "/graphql", headers, client="127.0.0.1")
-        request.body, request.received = json.dumps({"query": query, "variables": variables}).encode(), True
-        return Door(self.endpoint, request)
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        return Door.of(self.endpoint, "/graphql", headers, body)
 
     async def ask(self, *doors: Door) -> list[dict[str, Any]]:
         """Knock at all doors in one turn of the loop."""
-        assert self.endpoint.together is not None
-        for door in doors:
-            self.endpoint.together.add(door)
+        knock(doors)
         return [await door.answered() for door in doors]
 
     def fan(self, who: str, name: str) -> Door:

@@ -1,6 +1,5 @@
 """A block of cases on one world: asked of every executor, compared, and counted."""
 
-import asyncio
 import json
 import random
 import shlex
@@ -28,6 +27,7 @@ from tests.contract.fuzz.stage import Actor, Answer, Work
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, 345_000, tzinfo=UTC)
 READERS = ("HQ1", "D1")
+SERVICES = ("SERVICE", "KEY")
 REMEMBERED = 40
 AT_ONCE = 8
 # a statement is compiled for what is asked a second time, and used again by the third, which comes with others
@@ -56,6 +56,8 @@ class Tally:
     asked: int = 0
     fast: Counter[str] = field(default_factory=Counter)
     ahead: Counter[str] = field(default_factory=Counter)
+    # rows that a service known from before was answered without being looked up
+    known: int = 0
     codes: Counter[str] = field(default_factory=Counter)
     # faults of ours that no broken row explains
     faults: list[str] = field(default_factory=list)
@@ -96,7 +98,8 @@ class Block:
                 pools.seen[who] = {}
                 await self.case(Request(who, "/graphql", json.dumps({"query": LOOK.query})), LOOK, pools)
             operation = self.operation(rng, makers[is_fan(who)], who)
-            await self.case(request_of(rng, who, operation, after=number), operation, pools)
+            # those that are asked at once later are asked of one moment
+            await self.case(request_of(rng, who, operation, after=number - number % AT_ONCE), operation, pools)
         await self.ask_together()
 
     def operation(self, rng: random.Random, maker: Maker, who: str) -> Operation:
@@ -148,10 +151,28 @@ class Block:
     async def ask_together(self) -> None:
         """Ask all that was asked since something changed once more, at the same time."""
         again, self.together = self.together, []
-        for actor in self.actors:
-            answers = await asyncio.gather(*(self.ask(actor, request) for request, _ in again))
-            for answer, (request, expected) in zip(answers, again, strict=True):
-                self.compare(request, actor, answer, expected)
+        again += await self.by_services([request for request, _ in again])
+        for after in sorted({request.after for request, _ in again}):
+            same = [one for one in again if one[0].after == after]
+            for actor in self.actors:
+                with clock.at(NOW + timedelta(seconds=after)):
+                    asked = [(request, self.callers.token(request.who)) for request, _ in same]
+                    before = replace(self.work)
+                    answers = await actor.answer_together(asked)
+                    self.tally.known += self.work.since(before).by_known
+                for answer, (request, expected) in zip(answers, same, strict=True):
+                    self.compare(request, actor, answer, expected)
+
+    async def by_services(self, requests: Sequence[Request]) -> list[tuple[Request, Answer]]:
+        """Have services ask for the same rows by ids, so often that they are known and what they ask is compiled."""
+        rows = [request for request in requests if any(actor.knows_row(request) for actor in self.actors)]
+        found = []
+        for request in (replace(row, who=who) for row, who in product(rows, SERVICES)):
+            expected = await self.ask(self.reference, request)
+            for actor in self.actors:
+                await self.turns(actor, request, expected)
+            found.append((request, expected))
+        return found
 
     def compare(self, request: Request, actor: Actor, answer: Answer, expected: Answer) -> None:
         if answer == expected:

@@ -3,13 +3,14 @@
 Copies, and not one database: a mutation runs for each of them, and what one executor writes no other sees.
 """
 
+import asyncio
 import os
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,15 @@ from sqlalchemy.engine import make_url
 from domain.database import Database
 from domain.vault import Vault
 from schema.lookahead.answer import OnePage, OneRow
+from schema.lookahead.rows import Rows
 from server import app as applications
-from server.http import execution
+from server.http import GraphQLEndpoint, execution
+from server.http.params import from_body
+from server.http.request import HttpRefusal
 from server.runtime import Runtime
 from server.settings import Settings
 from tests.contract.fuzz.operations import Request
+from tests.doors import Door, knock
 from tests.services import postgres
 from tests.world import MASTER_KEY, World
 
@@ -63,14 +68,16 @@ class Answer:
 
 @dataclass
 class Work:
-    """How often graphql-core executed an operation, and how often one statement answered a root field."""
+    """How often graphql-core executed an operation, one statement answered a root field, and one a known service."""
 
     by_reference: int = 0
     by_statement: int = 0
+    by_known: int = 0
 
     def since(self, earlier: "Work") -> "Work":
         """Return what was added."""
-        return Work(self.by_reference - earlier.by_reference, self.by_statement - earlier.by_statement)
+        mine, before = astuple(self), astuple(earlier)
+        return Work(*(late - early for late, early in zip(mine, before, strict=True)))
 
 
 @contextmanager
@@ -87,6 +94,14 @@ def counted() -> Iterator[Work]:
         patch.setattr(execution, "execute", executing)
         for root in (OneRow, OnePage):
             patch.setattr(root, "run", _answering(root.run, work))
+        read_for = Rows.read_for
+
+        async def reading(rows: Rows, *asked: Any) -> Any:
+            found = await read_for(rows, *asked)
+            work.by_known += len(found)
+            return found
+
+        patch.setattr(Rows, "read_for", reading)
         yield work
 
 
@@ -106,6 +121,37 @@ class Actor:
     executor: str
     database: Database
     http: httpx.AsyncClient
+    endpoints: Mapping[bytes, GraphQLEndpoint]
+
+    def knows_row(self, request: Request) -> bool:
+        """Tell whether the request is planned, and asks for one row by its id."""
+        endpoint = self.endpoints[request.path.encode()]
+        try:
+            params = from_body(request.body.encode())
+            return request.query_string is None and endpoint._pipeline.row_asked(params) is not None
+        except (HttpRefusal, UnicodeEncodeError):
+            return False
+
+    async def answer_together(self, asked: Sequence[tuple[Request, str | None]]) -> list[Answer]:
+        """Send the requests in one turn of the loop, by the way a connection goes without ASGI where it does."""
+        straight = {number: self._door(*one) for number, one in enumerate(asked) if one[0].query_string is None}
+        others = [asyncio.create_task(self.answer(*one)) for number, one in enumerate(asked) if number not in straight]
+        knock([*straight.values()])
+        answers = {number: await self._said(door) for number, door in straight.items()}
+        left = iter([await other for other in others])
+        return [answers[number] if number in answers else next(left) for number in range(len(asked))]
+
+    def _door(self, request: Request, token: str | None) -> Door:
+        headers = {"content-type": "application/json"}
+        headers |= {} if token is None else {"authorization": f"Bearer {token}"}
+        headers |= {} if request.accept is None else {"accept": request.accept}
+        body = request.body.encode("utf-8", "surrogatepass")
+        return Door.of(self.endpoints[request.path.encode()], request.path, headers, body)
+
+    async def _said(self, door: Door) -> Answer:
+        response = await door.response()
+        length = (b"content-length", str(len(response.body)).encode())
+        return Answer(response.status, (*response.headers, length), _FAULT.sub(rb'\1"0"', response.body))
 
     async def answer(self, request: Request, token: str | None) -> Answer:
         """Send the request."""
@@ -167,5 +213,5 @@ async def _actor(executor: str, world: World, settings: Settings, url: str) -> A
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://test") as http,
     ):
-        yield Actor(executor, database, http)
+        yield Actor(executor, database, http, app.state.endpoints)
     await database.dispose()
