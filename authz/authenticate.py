@@ -69,14 +69,15 @@ class Authenticator:
 
     def remembered(self, authorization: str | None, audience: Audience) -> Remembered | None:
         """Return who a service was when it was last looked up: a guess, for a statement that asks whether it stands."""
-        if authorization is None or audience == "fan":
-            return None
-        try:
-            key = presented_api_key(bearer(authorization))
-        except Unauthenticated:
-            return None
+        key = _presented(authorization) if audience == "staff" else None
         found = None if key is None else self._remembered.get(key)
         return found if found is None or found.until is None or found.until > clock.now() else None
+
+    def forget(self, authorization: str | None) -> None:
+        """Forget who a service was."""
+        key = _presented(authorization)
+        if key is not None:
+            self._remembered.pop(key)
 
     async def _staff(self, token: str) -> tuple[StaffViewer, Scope]:
         subject = await self._tokens.verify_staff(token)
@@ -137,3 +138,11 @@ class Authenticator:
             kept = _Kept(scope, min(expiries, default=None))
             self._scopes.put(key, kept)
         return kept
+
+
+def _presented(authorization: str | None) -> PresentedApiKey | None:
+    """Return the key that a header presents, or None where it presents none."""
+    try:
+        return presented_api_key(bearer(authorization or ""))
+    except Unauthenticated:
+        return None

@@ -1,7 +1,7 @@
 """Who is calling: read for every request, so those who come at the same time are looked up together.
 
-What is found here is never taken for so later. Whoever comes while a look-up is under way waits for the next one, so
-disabling, revoking and granting bind every request that comes after them. A service that was found is remembered by
+What is found here is not kept. Whoever comes while a look-up is under way waits for the next one, so disabling,
+revoking and granting bind every request that comes after them. A service that was found is remembered by
 `authz.authenticate` for statements that ask themselves whether it still stands (`domain.standing`).
 """
 

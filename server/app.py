@@ -53,11 +53,21 @@ class _Callers:
         return Context(viewer, scope, self._services, max_page=size)
 
     def remembered(self, request: Request) -> Known | None:
-        """Say who asks if nothing changed since they were looked up, and what tells whether it did."""
+        """Say who asks if nothing changed since they were looked up, and what tells whether it did.
+
+        Nobody is known where statements cannot tell, or where those that callers share leave no room for others.
+        """
+        direct = self._services.database.direct
+        if direct is None or direct.is_crowded:
+            return None
         found = self._authenticator.remembered(request.headers.get("authorization"), self._audience)
         if found is None:
             return None
         return Known(Context(found.viewer, found.scope, self._services, max_page=SERVICE_PAGE), found.standing)
+
+    def forget(self, request: Request) -> None:
+        """Have the caller looked up the next time."""
+        self._authenticator.forget(request.headers.get("authorization"))
 
     def describe(self, context: Context, request: Request) -> Caller:
         """Name the bucket a request spends from, and the limits of its caller."""
@@ -152,7 +162,7 @@ def _endpoint(
         make_context=callers.context,
         describe_caller=callers.describe,
         alike=_alike,
-        remembered=callers.remembered,
+        memory=callers,
         options=options,
     )
 

@@ -11,7 +11,7 @@ from graphql.execution.values import VariableValues
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from domain.errors import DomainError, Timeout, Unavailable
+from domain.errors import Timeout, Unavailable
 from schema.compiled.cache import Operation, Operations
 from schema.compiled.complete import value
 from schema.compiled.plan import Plan, Planner, PlanRoot, Root
@@ -41,8 +41,8 @@ class RowAsked(NamedTuple):
         """Return what reads such rows for this caller and the row's id, or None where the plan has to be run."""
         try:
             return None if self.plan.rests(context) else self.root.statement.reading(context, self.values)
-        except DomainError:
-            return None  # whoever runs the plan says what is wrong
+        except Exception:  # noqa: BLE001 (whoever runs the plan says what is wrong)
+            return None
 
     def answered(self, context: Any, row: Any) -> dict[str, Any]:
         """Return the data of the query with this row in it."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import strawberry
 from graphql import (
+    GraphQLError,
     GraphQLField,
     GraphQLList,
     GraphQLNonNull,
@@ -99,7 +100,7 @@ class Plan:
     def note(self, context: Any, error: Exception | None) -> None:
         """Remember whether the plan held. What a caller is refused is theirs alone; a fault is everybody's."""
         if error is not None:
-            name = context.viewer.principal if isinstance(error, DomainError) else None
+            name = context.viewer.principal if isinstance(error, DomainError | GraphQLError) else None
             self._falls.setdefault(name, Falls()).add()
             if len(self._falls) > MAX_CALLERS:
                 self._falls.popitem(last=False)

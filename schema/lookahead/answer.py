@@ -141,11 +141,14 @@ class OneRow(_Root):
         """Return the row as JSON, or None where there is none to be written."""
         if context.services.database.direct is None:
             return None
+        changed = self._changed(variables)
+        if not changed:
+            return None  # null for what must not be: whoever answers in another way says so
         statement = self._find(context, variables, None, lambda: self._statement(context, variables))
         if statement is None or statement.rows is None:
             return None
         try:
-            found = await statement.rows.load(self._metadata["own_id"](self._changed(variables)))
+            found = await statement.rows.load(self._metadata["own_id"](changed))
         except asyncpg.DataError:
             return None  # a value that PostgreSQL writes otherwise
         return None if found is None else Written(orjson.Fragment(found))

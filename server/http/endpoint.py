@@ -20,12 +20,11 @@ from server.http.request import ClientGone, HttpRefusal, Receive, Request, Scope
 from server.http.response import Outcome, Response, of_context_failure, of_outcome, of_refusal
 from server.http.sockets import SocketEndpoint, SocketOptions
 from server.http.throttle import Rate, Throttle
-from server.http.together import Alike, Known, Together, Ways
+from server.http.together import Alike, Memory, Together, Ways
 from server.http.watchdog import Guard, Watchdog
 
 MakeContext = Callable[[Request], Awaitable[Any]]
 DescribeCaller = Callable[[Any, Request], Caller]
-Remember = Callable[[Request], Known | None]
 
 
 def by_address(_context: Any, request: Request) -> Caller:
@@ -79,14 +78,14 @@ class GraphQLEndpoint:
         make_context: MakeContext,
         describe_caller: DescribeCaller = by_address,
         alike: Alike | None = None,
-        remembered: Remember = lambda _request: None,
+        memory: Memory | None = None,
         options: Options | None = None,
         log: Log | None = None,
     ) -> None:
         """Raise ValueError for a schema or for options this endpoint could not hold.
 
-        `alike` says the same of requests whose context would be the same; without it, each has its own. `remembered`
-        says whose a request would be if nothing changed since.
+        `alike` says the same of requests whose context would be the same; without it, each has its own. `memory`
+        tells of requests before whose they were.
         """
         check_supported(schema)
         self._options = options or Options()
@@ -107,8 +106,8 @@ class GraphQLEndpoint:
             log=self._log,
             execute=executor_of(schema, self._options.executor, self._options.plan_bytes),
         )
-        ways = Ways(make_context, remembered, describe_caller, self._log_request, self._too_late, self._failed)
-        self.together = Together(self._pipeline, self._watchdog, ways, alike) if alike else None
+        ways = Ways(make_context, describe_caller, self._log_request, self._too_late, self._failed, self._unreached)
+        self.together = Together(self._pipeline, self._watchdog, ways, alike, memory) if alike else None
         self._sockets = SocketEndpoint(
             self._pipeline,
             make_context=make_context,
@@ -166,6 +165,9 @@ class GraphQLEndpoint:
         except Exception as error:  # noqa: BLE001 (the last line: whatever it is, the client gets an id and no more)
             return self._failed(error, media)
 
+    def _unreached(self, error: Exception, media: str) -> Response:
+        return of_context_failure(mask_one(error, self._log), media)
+
     def _failed(self, error: Exception, media: str) -> Response:
         return of_outcome(Outcome([mask_one(error, self._log)]), media)
 
@@ -190,7 +192,7 @@ class GraphQLEndpoint:
             context = await self._make_context(request)
             caller = self._describe_caller(context, request)
         except Exception as error:  # noqa: BLE001 (masked, or the refusal the caller is owed)
-            return of_context_failure(mask_one(error, self._log), media)
+            return self._unreached(error, media)
         started = time.perf_counter()
         outcome = await self._pipeline.run(params, caller, context, queries_only=request.method == "GET")
         self._log_request(params, caller, outcome, time.perf_counter() - started)

@@ -9,6 +9,7 @@ and log are each request's own. Whatever is unusual about a request, it goes alo
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -21,11 +22,12 @@ from schema.lookahead.rows import Rows
 from server.http.negotiation import check_content, response_type
 from server.http.params import Params, from_body
 from server.http.pipeline import Admitted, Caller, Pipeline
-from server.http.request import HttpRefusal, Request
+from server.http.request import Request
 from server.http.response import Outcome, Response, of_fault, of_outcome
 from server.http.watchdog import Watchdog
 
 Alike = Callable[[Request], str | None]
+Reading = tuple[Rows, int]
 
 
 class Waiting(Protocol):
@@ -50,40 +52,44 @@ class Known(NamedTuple):
     standing: Standing
 
 
-class _Asked(NamedTuple):
+@dataclass(frozen=True, eq=False, slots=True)
+class _Asked:
     waiting: Waiting
     params: Params
     media: str
     row: RowAsked
 
 
-class _Wanted(NamedTuple):
-    """A row that may be read: what it is for, and what was paid."""
-
-    number: int
-    asked: _Asked
-    admitted: Admitted
-
-
 class Ways(NamedTuple):
     """What an endpoint does with a request, whichever way it goes."""
 
     make_context: Callable[[Request], Any]
-    remembered: Callable[[Request], Known | None]
     describe_caller: Callable[[Any, Request], Caller]
     log_request: Callable[[Params, Caller, Outcome, float], None]
     too_late: Callable[[Request, str], Response]
     failed: Callable[[Exception, str], Response]
+    unreached: Callable[[Exception, str], Response]
+
+
+class Memory(Protocol):
+    """Who asked before."""
+
+    def remembered(self, request: Request) -> Known | None:
+        """Return whose a request is if nothing changed, or None where that has to be looked up."""
+
+    def forget(self, request: Request) -> None:
+        """Have whose it is looked up the next time."""
 
 
 class Together:
     """The requests of one endpoint that came in this turn. `alike` is the same for requests of one caller."""
 
-    def __init__(self, pipeline: Pipeline, watchdog: Watchdog, ways: Ways, alike: Alike) -> None:
+    def __init__(self, pipeline: Pipeline, watchdog: Watchdog, ways: Ways, alike: Alike, memory: Memory | None) -> None:
         self._pipeline = pipeline
         self._watchdog = watchdog
         self._ways = ways
         self._alike = alike
+        self._memory = memory
         self._arrived: list[Waiting] = []
 
     def add(self, waiting: Waiting) -> None:
@@ -102,25 +108,34 @@ class Together:
             else:
                 callers.setdefault(who, []).append(waiting)
         for those in callers.values():
-            known = self._ways.remembered(those[0].request)
+            known = self._known(those[0].request)
             if known is None and len(those) == 1:
                 those[0].go_alone()
             else:
                 self._start(those, known)
 
+    def _known(self, request: Request) -> Known | None:
+        try:
+            return None if self._memory is None else self._memory.remembered(request)
+        except Exception:  # noqa: BLE001 (none of this turn may be left without an answer)
+            return None
+
     def _start(self, those: list[Waiting], known: Known | None) -> None:
         """Answer the requests of one caller together, as far as they ask for rows."""
-        same = []
+        same: dict[_Asked, Reading | None] = {}
         for waiting in those:
             asked = self._asked(waiting)
-            if asked is None:
+            reading = asked.row.reading(known.context) if asked and known else None
+            if asked is None or (known and reading is None):
                 waiting.go_alone()
             else:
-                same.append(asked)
+                same[asked] = reading
         if len(same) > 1 or (same and known):
-            same[0].waiting.track(asyncio.get_running_loop().create_task(self._answer(same, known)))
-        elif same:
-            same[0].waiting.go_alone()
+            turn = _Turn(same, known)
+            turn.first.track(asyncio.get_running_loop().create_task(self._answer(turn)))
+        else:
+            for asked in same:
+                asked.waiting.go_alone()
 
     def _asked(self, waiting: Waiting) -> _Asked | None:
         request = waiting.request
@@ -128,42 +143,42 @@ class Together:
             check_content(request)
             media = response_type(request)
             params = request.params = from_body(request.body)
-        except HttpRefusal:
+            row = self._pipeline.row_asked(params)
+        except Exception:  # noqa: BLE001 (a refusal, or a fault of ours: alone, they hear it)
             return None
-        row = self._pipeline.row_asked(params)
         return None if row is None else _Asked(waiting, params, media, row)
 
-    async def _answer(self, same: list[_Asked], known: Known | None) -> None:
+    async def _answer(self, turn: "_Turn") -> None:
         """Answer the requests of one caller; whatever happens, each is answered."""
-        left = {asked.waiting: asked for asked in same}
         try:
             with self._watchdog.guard():
-                await self._by_rows(same, known, left)
+                await self._by_rows(turn)
         except TimeoutError:
-            for waiting, asked in left.items():
-                waiting.finish(self._ways.too_late(waiting.request, asked.media))
+            self._forget(turn)
+            for asked in turn.left.values():
+                asked.waiting.finish(self._ways.too_late(asked.waiting.request, asked.media))
         except Exception:  # noqa: BLE001 (a caller who is refused, or a store that is not there: each hears it alone)
-            for waiting in left:
-                waiting.go_alone()
+            self._send_alone([*turn.left.values()], turn)
         except BaseException:
-            for waiting in left:
+            for waiting in turn.left:
                 waiting.finish(of_fault())
             raise
 
-    async def _by_rows(self, same: list[_Asked], known: Known | None, left: dict[Waiting, _Asked]) -> None:
-        request = same[0].waiting.request
-        context = known.context if known else await self._ways.make_context(request)
-        turn = _Turn(context, self._ways.describe_caller(context, request), known and known.standing, left)
-        reads: dict[Rows, list[_Wanted]] = {}
-        for asked in same:
-            found = asked.row.reading(context)
+    async def _by_rows(self, turn: "_Turn") -> None:
+        request = turn.first.request
+        context = turn.known.context if turn.known else await self._ways.make_context(request)
+        turn.caller = caller = self._ways.describe_caller(context, request)
+        reads: dict[Rows, dict[_Asked, int]] = {}
+        for asked, reading in turn.same.items():
+            found = reading or asked.row.reading(context)
             # nothing is read for who is over a limit: alone, they hear so
-            admitted = None if found is None else self._pipeline.admit(asked.params, turn.caller)
+            admitted = None if found is None else self._pipeline.admit(asked.params, caller)
             if found is None or not isinstance(admitted, Admitted):
-                _send_alone([asked], left)
+                self._send_alone([asked], turn)
             else:
-                reads.setdefault(found[0], []).append(_Wanted(found[1], asked, admitted))
-        groups = [self._read(rows, wanted, turn) for rows, wanted in reads.items()]
+                turn.paid[asked.waiting] = admitted
+                reads.setdefault(found[0], {})[asked] = found[1]
+        groups = [self._read(rows, wanted, context, caller, turn) for rows, wanted in reads.items()]
         if len(groups) == 1:
             await groups[0]
         else:
@@ -172,54 +187,66 @@ class Together:
                 if fault is not None:
                     raise fault
 
-    async def _read(self, rows: Rows, wanted: list[_Wanted], turn: "_Turn") -> None:
-        started = time.perf_counter()
+    async def _read(
+        self, rows: Rows, wanted: Mapping[_Asked, int], context: Any, caller: Caller, turn: "_Turn"
+    ) -> None:
+        started, ids = time.perf_counter(), {*wanted.values()}
         try:
-            found = await turn.read(rows, {one.number for one in wanted})
+            found = await (rows.read_for(turn.known.standing, ids) if turn.known else rows.load_many(ids))
         except Exception as error:  # noqa: BLE001 (as above)
             if isinstance(error, Timeout | Unavailable) and time.perf_counter() - started > PATIENCE_SECONDS:
-                # what was waited for in vain is not asked for again
-                for one in wanted:
-                    turn.finish(one.asked, self._ways.failed(error, one.asked.media))
+                self._end_in_vain(error, wanted, turn)
             else:
-                self._go_alone(wanted, turn)
+                self._send_alone(wanted, turn)
             return
-        for one in wanted:
-            text = found.get(one.number)
+        for asked, number in wanted.items():
+            text = found.get(number)
             if text is None:
-                self._go_alone([one], turn)  # what is missing, or not theirs to see, is said in words
+                self._send_alone([asked], turn)  # what is missing, or not theirs to see, is said in words
                 continue
-            data = one.asked.row.answered(turn.context, orjson.Fragment(text))
-            outcome = self._pipeline.finished(ExecutionResult(data, None), turn.caller, one.admitted.measure)
-            self._ways.log_request(one.asked.params, turn.caller, outcome, time.perf_counter() - started)
-            turn.finish(one.asked, of_outcome(outcome, one.asked.media))
+            data = asked.row.answered(context, orjson.Fragment(text))
+            outcome = self._pipeline.finished(ExecutionResult(data, None), caller, turn.paid[asked.waiting].measure)
+            del turn.paid[asked.waiting]
+            self._ways.log_request(asked.params, caller, outcome, time.perf_counter() - started)
+            turn.finish(asked, of_outcome(outcome, asked.media))
 
-    def _go_alone(self, wanted: list[_Wanted], turn: "_Turn") -> None:
-        for one in wanted:
-            self._pipeline.take_back(one.admitted, turn.caller)
-        _send_alone([one.asked for one in wanted], turn.left)
+    def _end_in_vain(self, error: Exception, wanted: Iterable[_Asked], turn: "_Turn") -> None:
+        """Say what was waited for in vain: it is not asked for again."""
+        self._forget(turn)
+        # who was not looked up hears what they would have heard then, at no cost
+        is_unreached = turn.known is not None and isinstance(error, Unavailable)
+        for asked in wanted:
+            if is_unreached:
+                self._take_back(asked, turn)
+            turn.finish(asked, (self._ways.unreached if is_unreached else self._ways.failed)(error, asked.media))
+
+    def _forget(self, turn: "_Turn") -> None:
+        # whether they stand was not told: who does not could spend so again, for as long as it is slow
+        if turn.known is not None and self._memory is not None:
+            self._memory.forget(turn.first.request)
+
+    def _send_alone(self, those: Iterable[_Asked], turn: "_Turn") -> None:
+        for asked in those:
+            self._take_back(asked, turn)
+            del turn.left[asked.waiting]
+            asked.waiting.go_alone()
+
+    def _take_back(self, asked: _Asked, turn: "_Turn") -> None:
+        admitted = turn.paid.pop(asked.waiting, None)
+        if admitted is not None and turn.caller is not None:
+            self._pipeline.take_back(admitted, turn.caller)
 
 
-class _Turn(NamedTuple):
-    """Requests of one caller on their way."""
+class _Turn:
+    """Requests of one caller on their way: who is not answered yet, and what was paid for them."""
 
-    context: Any
-    caller: Caller
-    standing: Standing | None
-    left: dict[Waiting, _Asked]
-
-    async def read(self, rows: Rows, ids: set[int]) -> Mapping[int, bytes]:
-        """Return the rows, and none for a caller who has to be looked up."""
-        if self.standing is None:
-            return await rows.load_many(ids)
-        return {} if rows.is_crowded else await rows.read_for(self.standing, ids)
+    def __init__(self, same: Mapping[_Asked, Reading | None], known: Known | None) -> None:
+        self.same, self.known = same, known
+        self.first = next(iter(same)).waiting
+        self.left = {asked.waiting: asked for asked in same}
+        self.paid: dict[Waiting, Admitted] = {}
+        self.caller: Caller | None = None
 
     def finish(self, asked: _Asked, response: Response) -> None:
         del self.left[asked.waiting]
         asked.waiting.finish(response)
-
-
-def _send_alone(those: Iterable[_Asked], left: dict[Waiting, _Asked]) -> None:
-    for asked in those:
-        del left[asked.waiting]
-        asked.waiting.go_alone()

@@ -145,6 +145,20 @@ async def test_what_one_caller_is_refused_slows_nobody_else() -> None:
     assert await left_after(Asked(), document, error=NotFound(), first=1, then=1) == 1
 
 
+async def test_what_one_caller_gives_slows_nobody_else() -> None:
+    """A null for what has a default may stand in a variable, and not where it is used."""
+    asked, document = Asked(), parse("query($id: Int = 1) { shelf(id: $id) { title } }")
+    for _ in range(plan.TRIES):
+        found = await asked(document, {"id": None}, context=library())
+        assert found.errors
+    other = library()
+    other.viewer = StaffViewer(2, 1, "Lin", "lin-2")
+
+    assert (await asked(document, context=other)).errors is None
+
+    assert asked.left == plan.TRIES
+
+
 async def test_a_fault_is_everybodys() -> None:
     document = parse("{ shelves { title } number }")
 

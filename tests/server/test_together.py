@@ -22,6 +22,7 @@ from schema.ids import encode
 from schema.lookahead import kept
 from server.app import create_app
 from server.http import GraphQLEndpoint, together
+from server.http.throttle import Throttle
 from server.runtime import Runtime
 from server.settings import Settings
 from tests.doors import Door, knock
@@ -41,6 +42,19 @@ class House:
 
     world: World
     endpoint: GraphQLEndpoint
+
+    @property
+    def throttle(self) -> Throttle:
+        return self.endpoint._pipeline._throttle
+
+    def stop_the_clock(self) -> None:
+        """Let no point come back by itself."""
+        self.throttle._clock = lambda: 0.0
+
+    def left(self) -> int:
+        """Return how many points the service has left."""
+        (key,) = [key for key in self.throttle._buckets if key.startswith("api_key:")]
+        return self.throttle.available(key)
 
     def door(self, who: str | None, query: str, **variables: Any) -> Door:
         """Bring a request to the endpoint, without knocking yet."""
@@ -72,6 +86,11 @@ def codes(answers: list[dict[str, Any]]) -> list[str]:
     return [answer["errors"][0]["extensions"]["code"] for answer in answers]
 
 
+def paid(answers: list[dict[str, Any]]) -> int:
+    """Return how many points the answers say they cost."""
+    return sum(answer["extensions"]["cost"]["actual"] for answer in answers)
+
+
 @pytest.fixture
 async def house(world: World, plain_settings: Settings) -> AsyncIterator[House]:
     """Yield the staff endpoint, where the question was asked often enough to have a plan and a statement."""
@@ -79,6 +98,7 @@ async def house(world: World, plain_settings: Settings) -> AsyncIterator[House]:
     app = create_app(settings, Runtime(settings, world.services))
     async with app.router.lifespan_context(app):
         house = House(world, app.state.endpoints[b"/graphql"])
+        house.stop_the_clock()
         for who, own in (("SERVICE", FANS[0]), ("D11", "g1/b1/d11#1")):
             for _ in range(3):
                 await house.ask(house.fan(who, own))
@@ -158,14 +178,13 @@ async def test_a_key_that_is_gone_opens_nothing_at_the_very_next_request(
     house: House, change: dict[str, Any], count: int
 ) -> None:
     await written(house, update(keys).values(**change))
-    throttle = house.endpoint._pipeline._throttle
-    before = {key: throttle.available(key) for key in throttle._buckets}
+    before = house.left()
 
     answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS[:count]])
 
     assert codes(answers) == ["UNAUTHENTICATED"] * count
     assert all("data" not in answer or answer["data"] is None for answer in answers)
-    assert all(throttle.available(key) >= left for key, left in before.items())
+    assert house.left() == before
 
 
 async def test_a_key_that_was_refused_is_not_known_any_more(house: House) -> None:
@@ -219,16 +238,15 @@ async def test_each_is_charged_and_an_empty_bucket_refuses_each(
     settings = plain_settings.model_copy(update={"bucket_size": 20_000, "bucket_restore": 1})
     app = create_app(settings, Runtime(settings, world.services))
     poor = House(world, app.state.endpoints[b"/graphql"])
+    poor.stop_the_clock()
     for _ in range(3):
         await poor.ask(poor.fan("SERVICE", FANS[0]))
-    throttle = poor.endpoint._pipeline._throttle
-    (key,) = throttle._buckets
-    before = throttle.available(key)
+    before = poor.left()
     answers = await poor.ask(*[poor.fan("SERVICE", name) for name in FANS])
-    spent = before - throttle.available(key)
-    assert spent == sum(answer["extensions"]["cost"]["actual"] for answer in answers)
+    assert before - poor.left() == paid(answers)
 
-    throttle.spend(key, throttle.available(key))
+    (key,) = poor.throttle._buckets
+    poor.throttle.spend(key, poor.left())
     for count in (1, 3):
         with statements_of(world.services.database) as statements:
             refused = await poor.ask(*[poor.fan("SERVICE", name) for name in FANS[:count]])
@@ -255,10 +273,9 @@ async def test_who_asks_for_too_much_has_nothing_read(house: House, count: int) 
 async def test_of_too_few_points_those_who_came_first_are_answered(
     house: House, world: World, plain_settings: Settings
 ) -> None:
-    throttle = house.endpoint._pipeline._throttle
     (alone,) = await house.ask(house.fan("SERVICE", FANS[0]))
-    cost, key = alone["extensions"]["cost"]["requested"], next(k for k in throttle._buckets if "api_key" in k)
-    throttle.spend(key, throttle.available(key) - 2 * cost)
+    cost, key = alone["extensions"]["cost"]["requested"], next(k for k in house.throttle._buckets if "api_key" in k)
+    house.throttle.spend(key, house.left() - 2 * cost)
 
     answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS])
 
@@ -267,16 +284,80 @@ async def test_of_too_few_points_those_who_came_first_are_answered(
 
 
 async def test_who_goes_alone_has_spent_nothing_before(house: House) -> None:
-    throttle = house.endpoint._pipeline._throttle
     missing = house.door("SERVICE", ONE, id=encode("Fan", 10**9))
-    key = next(k for k in throttle._buckets if "api_key" in k)
-    before = throttle.available(key)
+    before = house.left()
 
     (answer,) = await house.ask(missing)
 
     assert missing.alone
     assert codes([answer]) == ["NOT_FOUND"]
-    assert before - throttle.available(key) == answer["extensions"]["cost"]["actual"] == 1
+    assert before - house.left() == paid([answer]) == 1
+
+
+@pytest.mark.parametrize("who", ["SERVICE", "HQ1"])
+async def test_a_request_that_cannot_be_read_costs_the_others_nothing(house: House, who: str) -> None:
+    """A null in the place of an id that has a default."""
+    query = "query($id: ID = " + json.dumps(house.world.id("Fan", FANS[0])) + ") { fan(id: $id) { id } }"
+    for _ in range(3):
+        await house.ask(house.door(who, query, id=house.world.id("Fan", FANS[0])))
+    good = [house.door(who, query, id=house.world.id("Fan", name)) for name in FANS]
+    (bucket,) = [key for key in house.throttle._buckets if key.startswith("api_key:") is (who == "SERVICE")][-1:]
+    before = house.throttle.available(bucket)
+
+    *answers, refused = await house.ask(*good, odd := house.door(who, query, id=None))
+
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS]
+    assert [door.alone for door in (*good, odd)] == [False, False, False, True]
+    assert codes([refused]) == ["BAD_USER_INPUT"]
+    assert before - house.throttle.available(bucket) == paid([*answers, refused])
+
+
+async def test_a_fault_while_some_have_paid_charges_nobody_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline, before = house.endpoint._pipeline, house.left()
+    finished, calls = pipeline.finished, []
+
+    def once(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 1:
+            raise ValueError("once")
+        return finished(*given)
+
+    monkeypatch.setattr(pipeline, "finished", once)
+
+    answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS])
+
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS]
+    assert before - house.left() == paid(answers)
+
+
+async def test_of_two_kinds_of_rows_one_that_fails_is_its_own_matter(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ONE.replace("nickname", "gender")
+    for _ in range(3):
+        await house.ask(house.door("SERVICE", other, id=house.world.id("Fan", FANS[0])))
+    direct = house.world.services.database.direct
+    assert direct is not None
+    run = direct._run
+    failed: list[str] = []
+
+    async def fail(text: str, parameters: Any) -> Any:
+        if '"nickname":' in text and not failed:
+            failed.append(text)
+            raise OSError("gone")
+        return await run(text, parameters)
+
+    before = house.left()
+    monkeypatch.setattr(direct, "_run", fail)
+    kinds = [house.fan("SERVICE", FANS[0]), house.fan("SERVICE", FANS[1])]
+    others = [house.door("SERVICE", other, id=house.world.id("Fan", name)) for name in FANS[:2]]
+
+    answers = await house.ask(*kinds, *others)
+
+    wanted = [house.world.id("Fan", name) for name in FANS[:2]]
+    assert [answer["data"]["fan"]["id"] for answer in answers] == wanted + wanted
+    assert [door.alone for door in (*kinds, *others)] == [True, True, False, False]
+    assert before - house.left() == paid(answers)
 
 
 async def test_nothing_is_compiled_earlier_for_who_is_known(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,16 +373,21 @@ async def test_nothing_is_compiled_earlier_for_who_is_known(house: House, monkey
     assert ways == [True, True, True, False, False]
 
 
-async def test_a_crowd_is_looked_up_and_shares_statements(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("count", [1, 3])
+async def test_where_it_is_crowded_services_are_looked_up_and_share_statements(
+    house: House, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
     direct = house.world.services.database.direct
     assert direct is not None
     monkeypatch.setattr(direct, "_taken", direct._size)
-    door = house.fan("SERVICE", FANS[0])
+    doors = [house.fan("SERVICE", name) for name in FANS[:count]]
 
-    (answer,) = await house.ask(door)
+    with statements_of(house.world.services.database) as statements:
+        answers = await house.ask(*doors)
 
-    assert door.alone
-    assert answer["data"]["fan"]["id"] == house.world.id("Fan", FANS[0])
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS[:count]]
+    assert [door.alone for door in doors] == [count == 1] * count
+    assert len(statements) == 2
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -319,10 +405,54 @@ async def test_what_was_waited_for_in_vain_is_not_asked_for_again(
     monkeypatch.setattr(direct, "_run", fail)
     monkeypatch.setattr(together, "PATIENCE_SECONDS", 0.0)
 
+    before = house.left()
+
     answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS[:count]])
 
     assert codes(answers) == ["TIMEOUT"] * count
     assert len(asked) == 1
+    assert house.left() < before
+
+
+async def test_a_key_that_was_not_told_to_stand_is_looked_up_next(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> Any:
+        raise asyncpg.QueryCanceledError
+
+    direct = house.world.services.database.direct
+    assert direct is not None
+    monkeypatch.setattr(together, "PATIENCE_SECONDS", 0.0)
+    await written(house, update(keys).values(secret_hash=bytes(32)))
+    monkeypatch.setattr(direct, "_run", fail)
+    await house.ask(house.fan("SERVICE", FANS[0]))
+    before = house.left()
+
+    answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS])
+
+    assert codes(answers) == ["UNAUTHENTICATED"] * 3
+    assert house.left() == before
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_database_that_is_silent_is_told_as_to_who_is_looked_up(
+    house: House, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    async def fail(*_: Any) -> Any:
+        raise TimeoutError
+
+    direct = house.world.services.database.direct
+    assert direct is not None
+    monkeypatch.setattr(direct, "_run", fail)
+    monkeypatch.setattr(together, "PATIENCE_SECONDS", 0.0)
+    before, doors = house.left(), [house.fan("SERVICE", name) for name in FANS[:count]]
+
+    answers = await house.ask(*doors)
+
+    assert codes(answers) == ["UNAVAILABLE"] * count
+    assert [(await door.response()).status for door in doors] == [503] * count
+    assert [dict((await door.response()).headers)[b"retry-after"] for door in doors] == [b"1"] * count
+    assert house.left() == before
 
 
 async def test_a_statement_that_fails_is_everybodys_own_matter(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
