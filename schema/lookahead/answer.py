@@ -13,13 +13,13 @@ from graphql.execution.values import VariableValues
 from sqlalchemy import BigInteger, ColumnElement, Text, any_, bindparam, cast, literal_column
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from domain.direct import prepare
+from domain.direct import Prepared, prepare
 from domain.errors import DomainError
 from domain.page import Window, cursor_binds
 from schema.bind import require
 from schema.lookahead import parts
 from schema.lookahead.kept import Kept, Statement
-from schema.lookahead.lists import Texts
+from schema.lookahead.lists import Hole, Texts
 from schema.lookahead.rows import Rows
 from schema.lookahead.selection import (
     Asked,
@@ -36,6 +36,7 @@ from schema.lookahead.write import Writer, page_statement
 from schema.written import Written
 
 _NUMBERS = count()
+IN_FULL = 100  # pages, after one that could not be read in brief
 # beyond these a statement costs more to make, to keep and to plan than it saves
 MAX_RELATIONS, MAX_TEXT, MAX_VARIABLE_BYTES, MAX_BREADTH = 16, 32_000, 4_000, 100
 Given = Callable[[VariableValues], dict[str, Any]]  # the arguments as the resolver takes them
@@ -112,7 +113,7 @@ class _Root:
                 made = build()
             except (NotInSql, DomainError):
                 return None  # whoever answers in another way says what is wrong
-            return made if len(made.prepared.text) <= MAX_TEXT else None
+            return made if len((made.whole or made.prepared).text) <= MAX_TEXT else None
 
         return self._kept.find(key, built)
 
@@ -184,6 +185,7 @@ class OnePage(_Root):
     def __init__(self, kept: Kept, metadata: Mapping[str, Any], node: FieldNode, below: Selection) -> None:
         super().__init__(kept, metadata, node, below)
         self._objects: list[Selection] = []
+        self._in_full = 0
         self._parts = [(parts.key(asked.key), self._part(asked)) for asked in below.asked]
 
     def _part(self, asked: Asked) -> parts.Part:
@@ -218,7 +220,7 @@ class OnePage(_Root):
         frame = statement.frame
         binds = [cursor_binds(frame.order, cursor, name) for name, cursor in cursors.items()]
         try:
-            rows = await direct.fetch(context.scope, statement.prepared, binds[0] if binds else {})
+            rows = await self._rows(context, statement, binds[0] if binds else {})
         except asyncpg.DataError:
             return None  # a value that PostgreSQL writes otherwise
         page = parts.PageRead(frame, rows, len(self._objects))
@@ -227,17 +229,38 @@ class OnePage(_Root):
             return Written(orjson.Fragment(answer))
         return await statement.texts.filled(answer, rows[0][-1])
 
+    async def _rows(self, context: Any, statement: Statement, binds: Mapping[str, Any]) -> list[Any]:
+        """Read the page: in brief, and in full where that leaves a row out, as the next ones then are at once."""
+        fetch, whole = context.services.database.direct.fetch, statement.whole
+        if whole is None or not self._in_full:
+            rows: list[Any] = await fetch(context.scope, statement.prepared, binds)
+            if whole is None or not any(None in row[: len(self._objects)] for row in rows):
+                return rows
+            self._in_full = IN_FULL
+        self._in_full -= 1
+        found: list[Any] = await fetch(context.scope, whole, binds)
+        return found
+
     def _statement(self, context: Any, given: Given, variables: VariableValues) -> Statement:
         window: Window | None = self._metadata["cut"](context, given(variables))
         if window is None:
             raise NotInSql("what has to be looked up first")
+        brief, hole = self._written(context, window, variables, brief=True)
+        if hole is None:
+            return Statement(brief, window.frame)
+        whole, _ = self._written(context, window, variables, brief=False)
+        texts = Texts(context.services.database.direct, context.scope, hole)
+        return Statement(brief, window.frame, texts, whole=whole)
+
+    def _written(
+        self, context: Any, window: Window, variables: VariableValues, *, brief: bool
+    ) -> tuple[Prepared, Hole | None]:
         # as a number in the text: a plan for any limit would be one for a tenth of the table
         page = window.statement.limit(literal_column(str(window.frame.size + 1))).cte("page")
-        writer = Writer(context, variables, page, window.frame.size, listed=True)
+        writer = Writer(context, variables, page, window.frame.size, listed=True, brief=brief)
         objects = [writer.page_object(selection) for selection in self._objects]
         keys: list[ColumnElement[Any]] = [page.c[name] for name in window.frame.key_names()]
         order = [key.desc() if window.frame.descending else key.asc() for key in keys]
         hole = writer.hole
         columns = [*objects, *keys, *([] if hole is None else [hole.version])]
-        texts = None if hole is None else Texts(context.services.database.direct, context.scope, hole)
-        return Statement(prepare(page_statement(writer, page, columns, order)), window.frame, texts)
+        return prepare(page_statement(writer, page, columns, order)), hole

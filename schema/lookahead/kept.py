@@ -20,12 +20,16 @@ COMPILE_SHARE, COMPILE_BURST = 0.05, 0.5
 
 
 class Statement(NamedTuple):
-    """What answers a call: a page has a frame, and texts where a list in it is to be filled; rows are read together."""
+    """What answers a call: a page has a frame, and texts where a list in it is to be filled; rows are read together.
+
+    `whole` is for pages with a list that is not kept as it is asked for, where `prepared` leaves such out.
+    """
 
     prepared: Prepared
     frame: Frame | None = None
     texts: Texts | None = None
     rows: Rows | None = None
+    whole: Prepared | None = None
 
 
 class Kept:
@@ -77,12 +81,15 @@ class Kept:
 def _size(made: Statement | None) -> int:
     if made is None:
         return 500
-    values: Any = made.prepared.values.values()
-    texts = TEXTS_BYTES if made.texts else 0
+    statements = [one for one in (made.prepared, made.whole) if one is not None]
+    return (TEXTS_BYTES if made.texts else 0) + sum(map(_size_of, statements))
+
+
+def _size_of(prepared: Prepared) -> int:
+    values: Any = prepared.values.values()
     return (
         STATEMENT_BYTES
-        + texts
-        + len(made.prepared.text)
-        + len(made.prepared.confirming or "")
+        + len(prepared.text)
+        + len(prepared.confirming or "")
         + sum(len(one) for one in values if isinstance(one, str | bytes))
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphql import GraphQLList, GraphQLNonNull, get_nullable_type
 from graphql.execution.values import VariableValues, get_argument_values
-from sqlalchemy import CTE, ColumnClause, ColumnElement, FromClause, Select, and_, any_, case, func, select
+from sqlalchemy import CTE, ColumnClause, ColumnElement, FromClause, Select, and_, any_, case, func, null, select
 from sqlalchemy.sql.visitors import iterate
 
 from domain.reads import Among
@@ -22,19 +22,28 @@ MANY_ROWS = 200
 class Writer:
     """Writes the objects of one statement. `joins` gathers what the rows of the page are to be joined with.
 
-    With `listed`, a list that is kept written is left to be filled: `hole` says how, where there is one.
+    With `listed`, a list that is kept written is left to be filled: `hole` says how, where there is one. With `brief`,
+    a row whose list is not kept as it is asked for is NULL, since a plan for it costs what most rows do without.
     """
 
     hole: Hole | None = None
 
     def __init__(
-        self, context: Any, variables: VariableValues, page: CTE, page_size: int, *, listed: bool = False
+        self,
+        context: Any,
+        variables: VariableValues,
+        page: CTE,
+        page_size: int,
+        *,
+        listed: bool = False,
+        brief: bool = False,
     ) -> None:
         self._context = context
         self._variables = variables
         self._page = page
         self._page_size = page_size
         self._listed = listed
+        self._brief = brief
         self.joins: list[tuple[FromClause, ColumnElement[bool]]] = []
 
     def page_object(self, selection: Selection) -> ColumnElement[bytes]:
@@ -85,6 +94,10 @@ class Writer:
         readable = among.readable(self._context.scope, row)
         referred: FromClause = among.referred.rows(self._context.scope).subquery()
         kept = self._kept(among, below, referred, readable) if row is self._page else None
+        if kept is not None and self._brief:
+            length, text, there = kept
+            whens = [((length > first) | ((length > 0) & ~there), null()), (length > 0, text)]
+            return ["[", case(*whens, else_=EMPTY), "]"]
         own = among.rows.selected_columns
         columns = {**dict(referred.c.items()), **dict(own.items())}
         items = Items.of(self._object(below, columns, None))

@@ -17,6 +17,7 @@ from domain.money import EXPONENTS
 from domain.orders.models import Order
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
+from schema.lookahead import answer as answers
 from schema.lookahead import kept, lists
 from schema.lookahead.lists import Hole, Texts
 from server.settings import Settings
@@ -280,6 +281,37 @@ async def test_lists_that_are_kept_are_filled_in_as_the_reference_writes_them(cl
                     assert found == await plain.data(who, asked, **given)
                 answers = [await one.ask(who, asked, **given) for one in (client, plain)]
                 assert len({answer["extensions"]["cost"]["actual"] for answer in answers}) == 1, (who, tags)
+
+
+async def test_a_list_that_is_longer_than_asked_for_is_read_in_full_and_so_are_some_pages_after_it(
+    client: Client, plain: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "IN_FULL", 3)
+    query = "{ fans(first: 20) { nodes { id tags(first: 1) { name weight } } } }"
+    expected = await plain.data("B1", query)
+    assert any(len(fan["tags"]) == 1 for fan in expected["fans"]["nodes"])
+    read = []
+    for _ in range(5):
+        client.statements.clear()
+        assert await client.data("B1", query) == expected
+        read.append(len([text for text in client.statements if "WITH page AS" in text]))
+
+    # in brief and in full, then in full, until it is tried in brief again
+    assert read == [2, 1, 1, 2, 1]
+
+
+async def test_lists_without_a_text_and_odd_weights_are_read_in_full(client: Client, plain: Client) -> None:
+    query = "{ fans(first: 20) { nodes { id tags { name weight } } } }"
+    await ahead(client, "B1", query)
+    async with client.world.services.database.writing(EVERYTHING) as session:
+        await session.execute(update(table_of(FanTag)).values(weight=1e-7))
+
+    assert await client.data("B1", query) == await plain.data("B1", query)
+
+    async with client.world.services.database.writing(EVERYTHING) as session:
+        await session.execute(update(table_of(FanTag)).values(weight=0.5))
+    for _ in range(3):
+        assert await client.data("B1", query) == await plain.data("B1", query)
 
 
 async def carry(session: Any, world: World, tag_id: int, weight: float) -> None:
