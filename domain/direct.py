@@ -83,9 +83,9 @@ class Direct:
         self._closed = False
 
     @property
-    def is_crowded(self) -> bool:
-        """Tell whether more than half of the places are taken: the others are for who shares a statement."""
-        return self._taken * 2 > self._size
+    def room(self) -> int:
+        """Return how many places are left for statements that one caller has alone; half are for those they share."""
+        return max(self._size // 2 + 1 - self._taken, 0)
 
     async def fetch(
         self, scope: Scope, prepared: Prepared, given: Mapping[str, Any], standing: Standing | None = None

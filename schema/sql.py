@@ -11,11 +11,14 @@ from sqlalchemy import ColumnElement, LargeBinary, Numeric, Text, case, cast, fu
 from domain.money import EXPONENTS
 
 _UNITS = {places: literal_column(unit, Numeric) for places, unit in {0: "1", 2: "0.01", 3: "0.001"}.items()}
+LONGEST_KIND = 36  # with a colon and nineteen digits; PostgreSQL breaks lines after 57 bytes
 Columns = Any  # the columns of a row by name: a FromClause's `.c`, or a mapping
 
 
 def id_text(kind: str, columns: Columns, name: str = "id") -> ColumnElement[str]:
     """Return the opaque id of `schema.ids.encode`; letters, digits and a colon need neither + nor / in base64."""
+    if len(kind) > LONGEST_KIND:
+        raise ValueError(f"base64 of an id of {kind} would be broken into lines")
     plain = cast(literal_column(f"'{kind}:'", Text) + cast(columns[name], Text), LargeBinary)
     # what base64 ends with is cut off by a cheaper way than a trim is
     return func.split_part(func.encode(plain, literal_column("'base64'")), literal_column("'='"), literal_column("1"))

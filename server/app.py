@@ -53,17 +53,17 @@ class _Callers:
         return Context(viewer, scope, self._services, max_page=size)
 
     def remembered(self, request: Request) -> Known | None:
-        """Say who asks if nothing changed since they were looked up, and what tells whether it did.
-
-        Nobody is known where statements cannot tell, or where those that callers share leave no room for others.
-        """
-        direct = self._services.database.direct
-        if direct is None or direct.is_crowded:
-            return None
+        """Say who asks if nothing changed since they were looked up, and what tells whether it did."""
         found = self._authenticator.remembered(request.headers.get("authorization"), self._audience)
         if found is None:
             return None
         return Known(Context(found.viewer, found.scope, self._services, max_page=SERVICE_PAGE), found.standing)
+
+    @property
+    def room(self) -> int:
+        """Return how many statements may be one caller's now: none where they cannot tell who asks."""
+        direct = self._services.database.direct
+        return 0 if direct is None else direct.room
 
     def forget(self, request: Request) -> None:
         """Have the caller looked up the next time."""

@@ -44,7 +44,8 @@ class Door:
         self.finish(await self.endpoint.answer(self.request, nothing))
 
     def finish(self, response: Response) -> None:
-        """Keep the answer."""
+        """Keep the answer, of which there must not be another."""
+        assert not self.answers
         self.answers.append(response)
         self.is_answered.set()
 

@@ -67,6 +67,10 @@ class Falls:
         return self._skipped % RETRY_CALLS != 0 and time.monotonic() - self._last < RETRY_SECONDS
 
 
+class NotGiven(Exception):
+    """The caller gave what cannot be an argument, by a variable that may have it."""
+
+
 class Plan:
     """What executes an operation. One that keeps falling back rests, but for a try now and then."""
 
@@ -100,7 +104,7 @@ class Plan:
     def note(self, context: Any, error: Exception | None) -> None:
         """Remember whether the plan held. What a caller is refused is theirs alone; a fault is everybody's."""
         if error is not None:
-            name = context.viewer.principal if isinstance(error, DomainError | GraphQLError) else None
+            name = context.viewer.principal if isinstance(error, DomainError | NotGiven) else None
             self._falls.setdefault(name, Falls()).add()
             if len(self._falls) > MAX_CALLERS:
                 self._falls.popitem(last=False)
@@ -115,7 +119,11 @@ async def _answer(root: Root, context: Any, values: VariableValues, data: dict[s
     if written is not None:
         data[root.key], fields = written
         return fields
-    found = await root.answer(context, root.given(values))
+    try:
+        given = root.given(values)
+    except GraphQLError as error:
+        raise NotGiven from error
+    found = await root.answer(context, given)
     data[root.key] = await complete.value(root.column, context, values, found)
     return None
 

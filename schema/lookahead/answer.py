@@ -36,7 +36,7 @@ from schema.lookahead.write import Writer, page_statement
 from schema.written import Written
 
 _NUMBERS = count()
-IN_FULL = 100  # pages, after one that could not be read in brief
+IN_FULL = 100  # pages, from one on that could not be read in brief
 # beyond these a statement costs more to make, to keep and to plan than it saves
 MAX_RELATIONS, MAX_TEXT, MAX_VARIABLE_BYTES, MAX_BREADTH = 16, 32_000, 4_000, 100
 Given = Callable[[VariableValues], dict[str, Any]]  # the arguments as the resolver takes them
@@ -185,7 +185,6 @@ class OnePage(_Root):
     def __init__(self, kept: Kept, metadata: Mapping[str, Any], node: FieldNode, below: Selection) -> None:
         super().__init__(kept, metadata, node, below)
         self._objects: list[Selection] = []
-        self._in_full = 0
         self._parts = [(parts.key(asked.key), self._part(asked)) for asked in below.asked]
 
     def _part(self, asked: Asked) -> parts.Part:
@@ -231,13 +230,14 @@ class OnePage(_Root):
 
     async def _rows(self, context: Any, statement: Statement, binds: Mapping[str, Any]) -> list[Any]:
         """Read the page: in brief, and in full where that leaves a row out, as the next ones then are at once."""
-        fetch, whole = context.services.database.direct.fetch, statement.whole
-        if whole is None or not self._in_full:
+        fetch, texts, whole = context.services.database.direct.fetch, statement.texts, statement.whole
+        if texts is None or whole is None or not texts.in_full:
             rows: list[Any] = await fetch(context.scope, statement.prepared, binds)
-            if whole is None or not any(None in row[: len(self._objects)] for row in rows):
+            shown = rows[: statement.frame.size] if statement.frame else rows
+            if texts is None or whole is None or not any(None in row[: len(self._objects)] for row in shown):
                 return rows
-            self._in_full = IN_FULL
-        self._in_full -= 1
+            texts.in_full = IN_FULL
+        texts.in_full -= 1
         found: list[Any] = await fetch(context.scope, whole, binds)
         return found
 

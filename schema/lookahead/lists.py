@@ -44,6 +44,7 @@ class Texts:
         self._direct = direct
         self._scope = scope
         self._hole = hole
+        self.in_full = 0  # pages that are still to be read in full before it is tried in brief again
         self._version = -1
         self._known: dict[bytes, bytes] = {}
         # how many an item has, of all that were seen: where that is one number, most of an answer need not be counted

@@ -25,7 +25,10 @@ class Rows:
         return await self._shared.load_many(ids)
 
     async def read_for(self, standing: Standing, ids: Collection[int]) -> Mapping[int, bytes]:
-        """Return the rows of a service by a statement of its own, and none where it does not stand any more."""
+        """Return the rows of a service, as many as came in one turn, by a statement of its own.
+
+        There are none where it does not stand any more.
+        """
         return await self._read(ids, standing)
 
 

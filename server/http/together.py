@@ -74,6 +74,10 @@ class Ways(NamedTuple):
 class Memory(Protocol):
     """Who asked before."""
 
+    @property
+    def room(self) -> int:
+        """Return how many statements may begin now that ask whether a caller stands."""
+
     def remembered(self, request: Request) -> Known | None:
         """Return whose a request is if nothing changed, or None where that has to be looked up."""
 
@@ -107,12 +111,13 @@ class Together:
                 waiting.go_alone()
             else:
                 callers.setdefault(who, []).append(waiting)
+        room = 0 if self._memory is None else self._memory.room
         for those in callers.values():
-            known = self._known(those[0].request)
+            known = self._known(those[0].request) if room > 0 else None
             if known is None and len(those) == 1:
                 those[0].go_alone()
             else:
-                self._start(those, known)
+                room -= self._start(those, known)
 
     def _known(self, request: Request) -> Known | None:
         try:
@@ -120,8 +125,8 @@ class Together:
         except Exception:  # noqa: BLE001 (none of this turn may be left without an answer)
             return None
 
-    def _start(self, those: list[Waiting], known: Known | None) -> None:
-        """Answer the requests of one caller together, as far as they ask for rows."""
+    def _start(self, those: list[Waiting], known: Known | None) -> int:
+        """Answer the requests of one caller together, as far as they ask for rows; return how much room they take."""
         same: dict[_Asked, Reading | None] = {}
         for waiting in those:
             asked = self._asked(waiting)
@@ -136,6 +141,7 @@ class Together:
         else:
             for asked in same:
                 asked.waiting.go_alone()
+        return len({reading[0] for reading in same.values() if reading})
 
     def _asked(self, waiting: Waiting) -> _Asked | None:
         request = waiting.request
@@ -154,9 +160,9 @@ class Together:
             with self._watchdog.guard():
                 await self._by_rows(turn)
         except TimeoutError:
-            self._forget(turn)
             for asked in turn.left.values():
                 asked.waiting.finish(self._ways.too_late(asked.waiting.request, asked.media))
+            self._forget(turn)
         except Exception:  # noqa: BLE001 (a caller who is refused, or a store that is not there: each hears it alone)
             self._send_alone([*turn.left.values()], turn)
         except BaseException:
@@ -206,19 +212,20 @@ class Together:
                 continue
             data = asked.row.answered(context, orjson.Fragment(text))
             outcome = self._pipeline.finished(ExecutionResult(data, None), caller, turn.paid[asked.waiting].measure)
+            response = of_outcome(outcome, asked.media)
             del turn.paid[asked.waiting]
+            turn.finish(asked, response)
             self._ways.log_request(asked.params, caller, outcome, time.perf_counter() - started)
-            turn.finish(asked, of_outcome(outcome, asked.media))
 
     def _end_in_vain(self, error: Exception, wanted: Iterable[_Asked], turn: "_Turn") -> None:
         """Say what was waited for in vain: it is not asked for again."""
-        self._forget(turn)
         # who was not looked up hears what they would have heard then, at no cost
         is_unreached = turn.known is not None and isinstance(error, Unavailable)
         for asked in wanted:
             if is_unreached:
                 self._take_back(asked, turn)
             turn.finish(asked, (self._ways.unreached if is_unreached else self._ways.failed)(error, asked.media))
+        self._forget(turn)
 
     def _forget(self, turn: "_Turn") -> None:
         # whether they stand was not told: who does not could spend so again, for as long as it is slow

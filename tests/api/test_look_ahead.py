@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import insert, literal, select, update
+from sqlalchemy import delete, func, insert, literal, select, update
 
 from domain import clock
 from domain.direct import Prepared
@@ -17,6 +17,7 @@ from domain.money import EXPONENTS
 from domain.orders.models import Order
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
+from schema.ids import decode
 from schema.lookahead import answer as answers
 from schema.lookahead import kept, lists
 from schema.lookahead.lists import Hole, Texts
@@ -298,6 +299,21 @@ async def test_a_list_that_is_longer_than_asked_for_is_read_in_full_and_so_are_s
 
     # in brief and in full, then in full, until it is tried in brief again
     assert read == [2, 1, 1, 2, 1]
+
+
+async def test_a_row_that_is_not_shown_asks_for_nothing_in_full(client: Client, plain: Client) -> None:
+    everybody = await plain.data("B1", "{ fans(first: 20, orderBy: ID_ASC) { nodes { id tags { name } } } }")
+    first, second = everybody["fans"]["nodes"][:2]
+    world, (one, two) = client.world, [decode(fan["id"], "id")[1] for fan in (first, second)]
+    own = table_of(FanTag).c.fan_id
+    async with world.services.database.writing(EVERYTHING) as session:
+        await session.execute(delete(table_of(FanTag)).where(own == one))
+        listed = select(func.count()).select_from(table_of(FanTag)).where(own == two)
+        assert (await session.execute(listed)).scalar_one() > 1
+
+    found = await ahead(client, "B1", "{ fans(first: 1, orderBy: ID_ASC) { nodes { id tags(first: 1) { name } } } }")
+
+    assert found == {"fans": {"nodes": [{"id": first["id"], "tags": []}]}}
 
 
 async def test_lists_without_a_text_and_odd_weights_are_read_in_full(client: Client, plain: Client) -> None:

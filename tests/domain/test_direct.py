@@ -206,17 +206,17 @@ async def test_places_are_counted_however_they_are_left(world: World, monkeypatc
     monkeypatch.setattr("domain.direct.ACQUIRE_SECONDS", 0.2)
     scope, slow = reaching(NOTHING), prepare(select(literal(1), func.pg_sleep(1)))
     direct = Direct(world.services.database.url, size=3, settings={"statement_timeout": "600ms", "jit": "off"})
-    assert (direct._taken, direct.is_crowded) == (0, False)
+    assert (direct._taken, direct.room) == (0, 2)
 
     asked = [asyncio.ensure_future(direct.fetch(scope, slow, {})) for _ in range(5)]
     await asyncio.sleep(0.1)
-    assert (direct._taken, direct.is_crowded) == (3, True)
+    assert (direct._taken, direct.room) == (3, 0)
     asked[0].cancel()
     ended = await asyncio.gather(*asked, return_exceptions=True)
     while direct._leaving:
         await asyncio.wait(direct._leaving)
     assert {type(one) for one in ended} == {asyncio.CancelledError, Timeout, Unavailable}
-    assert (direct._taken, direct.is_crowded) == (0, False)
+    assert (direct._taken, direct.room) == (0, 2)
     assert await ids(direct, scope, select(literal(1))) == {1}
     assert direct._taken == 0
     await direct.close()
@@ -224,7 +224,7 @@ async def test_places_are_counted_however_they_are_left(world: World, monkeypatc
     nowhere = Direct(world.services.database.url.set(port=9), size=1, settings={})
     with pytest.raises(Unavailable):
         await ids(nowhere, scope, select(literal(3)))
-    assert (nowhere._taken, nowhere.is_crowded) == (0, False)
+    assert (nowhere._taken, nowhere.room) == (0, 1)
 
 
 async def test_options_in_the_databases_url_are_the_drivers(world: World) -> None:

@@ -3,6 +3,7 @@
 A service that is known from before is not looked up first: its statement asks whether it still stands.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -388,6 +389,63 @@ async def test_where_it_is_crowded_services_are_looked_up_and_share_statements(
     assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS[:count]]
     assert [door.alone for door in doors] == [count == 1] * count
     assert len(statements) == 2
+
+
+async def test_services_of_one_turn_leave_room_for_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    direct = house.world.services.database.direct
+    assert direct is not None
+    monkeypatch.setattr(direct, "_taken", direct._size // 2)
+    first, second = house.fan("SERVICE", FANS[0]), house.fan("SERVICE", FANS[1])
+    # another spelling of the same is another caller, as far as is looked
+    headers = dict(second.request.headers)
+    second.request.headers = headers | {"authorization": headers["authorization"].replace("Bearer", "bearer")}
+
+    answers = await house.ask(first, second)
+
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS[:2]]
+    assert [door.alone for door in (first, second)] == [False, True]
+
+
+async def test_a_log_that_fails_charges_nobody_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[Any] = []
+
+    def fail_once(*given: Any) -> None:
+        if not failed:
+            failed.append(given)
+            raise OSError("full")
+
+    before, gate = house.left(), house.endpoint.together
+    assert gate is not None
+    monkeypatch.setattr(gate, "_ways", gate._ways._replace(log_request=fail_once))
+
+    answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS])
+
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS]
+    assert before - house.left() == paid(answers)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_who_takes_too_long_is_told_so_and_looked_up_next(
+    house: House, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    async def sleep(*_: Any) -> Any:
+        await asyncio.sleep(5)
+
+    direct, header = house.world.services.database.direct, f"Bearer {house.world.token('SERVICE')}"
+    gate = house.endpoint.together
+    assert direct is not None
+    assert gate is not None
+    assert gate._memory is not None
+    monkeypatch.setattr(house.endpoint._watchdog, "_timeout", 0.1)
+    monkeypatch.setattr(direct, "_run", sleep)
+    doors = [house.fan("SERVICE", name) for name in FANS[:count]]
+    assert doors[0].request.headers["authorization"] == header
+
+    answers = await house.ask(*doors)
+
+    assert codes(answers) == ["TIMEOUT"] * count
+    assert not any(door.alone for door in doors)
+    assert gate._memory.remembered(doors[0].request) is None
 
 
 @pytest.mark.parametrize("count", [1, 3])
