@@ -15,7 +15,7 @@ from domain.standing import Standing
 
 @contextmanager
 def statements_of(database: Database) -> Iterator[list[str]]:
-    """Collect the statements that run inside the block, but for BEGIN and the walls."""
+    """Collect the statements that run inside the block, but for BEGIN, the walls and notices."""
     seen: list[str] = []
 
     def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
@@ -40,7 +40,9 @@ def _noted(direct: Direct, seen: list[str]) -> Iterator[None]:
     async def noted(
         scope: Scope, prepared: Prepared, given: Mapping[str, Any], standing: Standing | None = None
     ) -> list[Any]:
-        seen.append(prepared.text if standing is None else prepared.confirming or "")
+        # what is told to other processes goes beside what is asked, whenever it may
+        if "pg_notify" not in prepared.text:
+            seen.append(prepared.text if standing is None else prepared.confirming or "")
         return await fetch(scope, prepared, given, standing)
 
     with pytest.MonkeyPatch.context() as patch:
