@@ -45,7 +45,7 @@ class Authenticator:
         self._tokens = tokens
         self._templates = templates
         self._scopes: Lru[tuple[str, int, int], _Kept] = Lru(SCOPES_KEPT)
-        self._viewers: Lru[int, ServiceViewer] = Lru(SCOPES_KEPT)  # services ask most; what they may is read each time
+        # services ask most; what they may is read each time
         self._remembered: Lru[PresentedApiKey, Remembered] = Lru(SCOPES_KEPT)
         self._directory = Directory(database)
         self._reading_scope = system_scope("authentication")
@@ -103,10 +103,9 @@ class Authenticator:
             raise Unauthenticated
         if found.expires_at is not None and found.expires_at <= clock.now():
             raise Unauthenticated
-        viewer = self._viewers.get(found.id)
-        if viewer is None or (viewer.group_id, viewer.name) != (found.group_id, found.name):
-            viewer = ServiceViewer(found.id, found.group_id, found.name)
-            self._viewers.put(found.id, viewer)
+        viewer, before = ServiceViewer(found.id, found.group_id, found.name), self._remembered.get(key)
+        if before is not None and before.viewer == viewer:
+            viewer = before.viewer  # which has written its principal
         kept = await self._scope(viewer, found.policy_version)
         standing = Standing(found.id, found.group_id, found.secret_hash, found.policy_version)
         return Remembered(viewer, kept.scope, standing, kept.until)

@@ -18,8 +18,7 @@ from domain.orders.models import Order
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
 from schema.ids import decode
-from schema.lookahead import answer as answers
-from schema.lookahead import kept, lists
+from schema.lookahead import kept, lists, pages
 from schema.lookahead.lists import Hole, Texts
 from server.settings import Settings
 from tests import world as worlds
@@ -287,7 +286,7 @@ async def test_lists_that_are_kept_are_filled_in_as_the_reference_writes_them(cl
 async def test_a_list_that_is_longer_than_asked_for_is_read_in_full_and_so_are_some_pages_after_it(
     client: Client, plain: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "IN_FULL", 3)
+    monkeypatch.setattr(pages, "IN_FULL", 3)
     query = "{ fans(first: 20) { nodes { id tags(first: 1) { name weight } } } }"
     expected = await plain.data("B1", query)
     assert any(len(fan["tags"]) == 1 for fan in expected["fans"]["nodes"])

@@ -108,6 +108,7 @@ def hold(block: Block) -> None:
     assert all(tally.fast[actor.executor] > 0.6 * tally.asked for actor in block.actors), said
     if block.reference.database.dialect == "postgresql":
         assert tally.ahead["look_ahead"] > 0.15 * tally.asked, said
+        assert tally.known, said
 
 
 @pytest.mark.parametrize("number", range(BLOCKS - 1))

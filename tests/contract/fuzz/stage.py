@@ -21,7 +21,8 @@ from sqlalchemy.engine import make_url
 
 from domain.database import Database
 from domain.vault import Vault
-from schema.lookahead.answer import OnePage, OneRow
+from schema.lookahead.answer import OneRow
+from schema.lookahead.pages import OnePage
 from schema.lookahead.rows import Rows
 from server import app as applications
 from server.http import GraphQLEndpoint, execution
