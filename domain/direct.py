@@ -145,6 +145,8 @@ class Direct:
             self._leave_place()
         elif isinstance(error, asyncpg.PostgresError):
             self._give_back(connection)
+        elif isinstance(error, asyncio.CancelledError):
+            self._leave(connection, ends=False)
         else:
             if isinstance(error, OSError | TimeoutError) or (isinstance(error, Exception) and connection.is_closed()):
                 # one that breaks or is silent is seldom alone: after a failover all are, and each would be waited for
@@ -160,9 +162,13 @@ class Direct:
             self._free.append(connection)
             self._leave_place()
 
-    def _leave(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Close it beside, and give its place away only then: its statement may still run, until it hears otherwise."""
-        task = asyncio.get_running_loop().create_task(self._end(connection))
+    def _leave(self, connection: "asyncpg.Connection[asyncpg.Record]", *, ends: bool = True) -> None:
+        """End it beside, or its statement alone, and give its place away only then: till it hears so, that still runs.
+
+        Who hangs up ends no connection: to open one and to plan anew what was prepared on it costs many requests, and
+        many hang up.
+        """
+        task = asyncio.get_running_loop().create_task(self._end(connection) if ends else self._stop(connection))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
@@ -173,6 +179,20 @@ class Direct:
             connection.terminate()
         finally:
             self._leave_place()
+
+    async def _stop(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        try:
+            # it is sent when the driver knows that the statement ended; a cancellation that comes late meets this
+            await connection.execute("SELECT 1", timeout=CLOSE_SECONDS)
+        except asyncpg.QueryCanceledError:
+            pass
+        except BaseException as error:
+            connection.terminate()
+            self._leave_place()
+            if not isinstance(error, OSError | TimeoutError | asyncpg.PostgresError | asyncpg.InterfaceError):
+                raise
+            return
+        self._give_back(connection)
 
     async def _connection(self) -> "asyncpg.Connection[asyncpg.Record]":
         while self._free:

@@ -184,6 +184,52 @@ async def test_a_request_that_is_stopped_leaves_no_answer_for_the_next_one(direc
     assert await ids(direct, scope, select(literal(8))) == {8}
 
 
+async def test_who_hangs_up_ends_their_statement_and_no_connection(world: World, direct: Direct) -> None:
+    scope, slow = reaching(NOTHING), prepare(select(literal(7), func.pg_sleep(20)))
+    first = await ids(direct, scope, select(func.pg_backend_pid()))
+    for wait in (0.0, 0.001, 0.01, 0.05) * 5:
+        waiting = asyncio.ensure_future(direct.fetch(scope, slow, {}))
+        await asyncio.sleep(wait)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+        # neither its answer nor its end reaches those who come after
+        assert await ids(direct, scope, select(literal(8))) == {8}
+    for wait in range(20):
+        waiting = asyncio.ensure_future(direct.fetch(scope, prepare(select(literal(9), func.pg_sleep(0.002))), {}))
+        await asyncio.sleep(0.002 + wait * 0.0001)  # it ends by itself at about the time it is to be ended
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert await ids(direct, scope, select(literal(8))) == {8}
+
+    assert await ids(direct, scope, select(func.pg_backend_pid())) == first
+    async with world.services.database.engine.connect() as other:
+        running = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(%'")
+        assert (await other.execute(running)).scalar_one() <= 1  # this one
+
+
+async def test_who_hangs_up_on_a_database_that_is_silent_keeps_no_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.direct.CLOSE_SECONDS", 0.2)
+    scope = reaching(NOTHING)
+    async with over_a_link(world, size=1) as (direct, link):
+        assert await ids(direct, scope, select(literal(1))) == {1}
+
+        await link.stall()
+        waiting = asyncio.ensure_future(ids(direct, scope, select(literal(2))))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        while direct._leaving:
+            await asyncio.wait(direct._leaving)
+        assert direct._taken == 0
+        await link.mend()
+
+        assert await ids(direct, scope, select(literal(3))) == {3}
+
+
 async def test_those_who_hang_up_leave_no_more_statements_running_than_there_are_places(world: World) -> None:
     direct, scope = Direct(world.services.database.url, size=2, settings={"jit": "off"}), reaching(NOTHING)
     slow = prepare(select(literal("a slow one"), func.pg_sleep(20)))
