@@ -24,6 +24,7 @@ ANSWER_SECONDS = 7
 CLOSE_SECONDS = 2
 # a look-ahead's statement is longer than what asyncpg would keep prepared by itself; PostgreSQL keeps a plan of each
 KEPT_STATEMENTS, KEPT_STATEMENT_BYTES = 64, 256 * 1024
+MOST_PREPARED = 2 * KEPT_STATEMENTS
 _WALLS = "{behind the walls}"  # stands for the gate, whose parameters come after all others; no name of a query is it
 _NOT_THE_DRIVERS = {
     "async_fallback",
@@ -181,9 +182,10 @@ class Direct:
             self._leave_place()
 
     async def _stop(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        prepared = 0
         try:
             # it is sent when the driver knows that the statement ended; a cancellation that comes late meets this
-            await connection.execute("SELECT 1", timeout=CLOSE_SECONDS)
+            prepared = await connection.fetchval("SELECT count(*) FROM pg_prepared_statements", timeout=CLOSE_SECONDS)
         except asyncpg.QueryCanceledError:
             pass
         except BaseException as error:
@@ -192,7 +194,12 @@ class Direct:
             if not isinstance(error, OSError | TimeoutError | asyncpg.PostgresError | asyncpg.InterfaceError):
                 raise
             return
-        self._give_back(connection)
+        # what was being prepared for who hung up, the server keeps and the driver forgets: not without end.
+        # And who closes all waits for this, but not for what begins after it.
+        if prepared > MOST_PREPARED or self._closed:
+            await self._end(connection)
+        else:
+            self._give_back(connection)
 
     async def _connection(self) -> "asyncpg.Connection[asyncpg.Record]":
         while self._free:

@@ -184,7 +184,9 @@ async def test_a_request_that_is_stopped_leaves_no_answer_for_the_next_one(direc
     assert await ids(direct, scope, select(literal(8))) == {8}
 
 
-async def test_who_hangs_up_ends_their_statement_and_no_connection(world: World, direct: Direct) -> None:
+async def test_who_hangs_up_ends_their_statement_and_no_connection(world: World) -> None:
+    # no limit on statements: what is not ended goes on, and its connection is given up after CLOSE_SECONDS
+    direct = Direct(world.services.database.url, size=1, settings={"jit": "off"})
     scope, slow = reaching(NOTHING), prepare(select(literal(7), func.pg_sleep(20)))
     first = await ids(direct, scope, select(func.pg_backend_pid()))
     for wait in (0.0, 0.001, 0.01, 0.05) * 5:
@@ -204,9 +206,46 @@ async def test_who_hangs_up_ends_their_statement_and_no_connection(world: World,
         assert await ids(direct, scope, select(literal(8))) == {8}
 
     assert await ids(direct, scope, select(func.pg_backend_pid())) == first
+    await direct.close()
+
+
+async def test_what_was_prepared_for_those_who_hung_up_is_not_kept_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.direct.MOST_PREPARED", 5)
+    direct, scope = Direct(world.services.database.url, size=1, settings={"jit": "off"}), reaching(NOTHING)
+    backends: set[int] = set()
+    for number in range(20):
+        columns: list[Any] = [*map(literal, range(number + 1)), func.pg_sleep(20)]
+        slow = prepare(select(*columns))
+        waiting = asyncio.ensure_future(direct.fetch(scope, slow, {}))
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        backends |= await ids(direct, scope, select(func.pg_backend_pid()))
+        kept = await direct._run("SELECT count(*) FROM pg_prepared_statements", ())
+        assert kept[0][0] <= 8
+
+    assert 1 < len(backends) < 20
+    assert (direct._taken, len(direct._leaving)) == (0, 0)
+    await direct.close()
+
+
+async def test_who_closes_waits_for_the_connections_of_those_who_hung_up(world: World) -> None:
+    direct, scope = Direct(world.services.database.url, size=1, settings={"jit": "off"}), reaching(NOTHING)
+    own = next(iter(await ids(direct, scope, select(func.pg_backend_pid()))))
+    waiting = asyncio.ensure_future(direct.fetch(scope, prepare(select(literal(7), func.pg_sleep(20))), {}))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    await direct.close()
+
+    assert not direct._free
+    assert direct._taken == 0
     async with world.services.database.engine.connect() as other:
-        running = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(%'")
-        assert (await other.execute(running)).scalar_one() <= 1  # this one
+        there = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :own AND query LIKE '%pg_sleep(%'")
+        assert (await other.execute(there, {"own": own})).scalar_one() == 0
 
 
 async def test_who_hangs_up_on_a_database_that_is_silent_keeps_no_place(
@@ -243,7 +282,10 @@ async def test_those_who_hang_up_leave_no_more_statements_running_than_there_are
     assert await ids(direct, scope, select(literal(1))) == {1}
     await direct.close()
     async with world.services.database.engine.connect() as other:
-        running = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(%'")
+        running = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND state = 'active' AND query LIKE '%pg_sleep(%'"
+        )
         active = (await other.execute(running.execution_options())).scalar_one()
     assert active <= 1  # this one
 
