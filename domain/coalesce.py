@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
-from itertools import chain
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -17,12 +17,28 @@ class Coalesced(Generic[Key, Value]):
     """Reads by key. A read always runs in a statement that began after it was asked for, so it misses no write before.
 
     All keys are read with the same rights: one instance serves one scope, and what may be asked is decided before.
+    `may_begin` tells by how many are under way whether one more may be; where there are none, it must. With `patience`,
+    one more begins when for so many seconds none did and somebody waits. Where `stops`, a read ends when all who asked
+    have left.
     """
 
-    def __init__(self, read: Read[Key, Value]) -> None:
+    def __init__(
+        self,
+        read: Read[Key, Value],
+        *,
+        most: int = MOST_KEYS,
+        may_begin: Callable[[int], bool] = lambda under_way: under_way < WIDTH,
+        patience: float | None = None,
+        stops: bool = False,
+    ) -> None:
         self._read = read
+        self._most = most
+        self._may_begin = may_begin
+        self._patience = patience
+        self._stops = stops
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[Key, list[_Answer[Key, Value]]] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], Collection[_Answer[Key, Value]]] = {}
 
     async def load(self, key: Key) -> Value | None:
         """Return the value of a key, or None where there is none; raise what the read raised."""
@@ -36,34 +52,70 @@ class Coalesced(Generic[Key, Value]):
         answer: _Answer[Key, Value] = _Answer(len(keys))
         for key in keys:
             self._waiting.setdefault(key, []).append(answer)
-        if len(self._under_way) < WIDTH:
+        if self._may_begin(len(self._under_way)):
             self._start()
-        return await answer.made
+        elif self._timer is None:
+            self._set_timer()
+        try:
+            return await answer.made
+        except asyncio.CancelledError:
+            if self._stops:
+                self._leave()
+            raise
 
     def _start(self) -> None:
         task = asyncio.get_running_loop().create_task(self._run())
-        self._under_way.add(task)
+        self._under_way[task] = ()
         task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._under_way.discard(task)
-        if self._waiting and len(self._under_way) < WIDTH:
+        del self._under_way[task]
+        if self._waiting and self._may_begin(len(self._under_way)):
             self._start()
 
+    def _set_timer(self) -> None:
+        """Have one more begin if none does in time, counted from now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting and self._patience is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._patience, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._timer = None
+        self._start()
+
+    def _leave(self) -> None:
+        """End what is read for nobody any more."""
+        for task, answers in self._under_way.items():
+            if answers and all(answer.made.done() for answer in answers):
+                task.cancel()
+
+    def _taken(self) -> dict[Key, list["_Answer[Key, Value]"]]:
+        """Return the keys to be read next with who waits for each, but those that nobody waits for any more."""
+        keys = [*islice(self._waiting, self._most)]
+        batch = {key: [answer for answer in self._waiting.pop(key) if not answer.made.done()] for key in keys}
+        self._set_timer()
+        return {key: answers for key, answers in batch.items() if answers}
+
     async def _run(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         while self._waiting:
-            keys = list(self._waiting)[:MOST_KEYS]
-            batch = [(key, self._waiting.pop(key)) for key in keys]
+            batch = self._taken()
+            if not batch:
+                continue
+            self._under_way[task] = answers = {answer for those in batch.values() for answer in those}
             try:
-                found: Mapping[Key, Any] = await self._read(keys)
+                found: Mapping[Key, Any] = await self._read([*batch])
             except BaseException as error:
-                for answer in chain.from_iterable(answers for _, answers in batch):
+                for answer in answers:
                     answer.fail(error)
                 if not isinstance(error, Exception):
                     raise
                 continue
-            for key, answers in batch:
-                for answer in answers:
+            for key, those in batch.items():
+                for answer in those:
                     answer.add(key, found.get(key))
 
 

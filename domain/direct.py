@@ -5,7 +5,7 @@ most, who is calling and what a look-ahead found out, needs neither.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -33,6 +33,10 @@ _NOT_THE_DRIVERS = {
     "prepared_statement_name_func",
 }
 _DIALECT = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
+
+
+class TooLong(Exception):
+    """A statement took longer than was waited for it, and is ended."""
 
 
 class Prepared(NamedTuple):
@@ -88,13 +92,24 @@ class Direct:
         """Return how many places are left for statements that one caller has alone; half are for those they share."""
         return max(self._size // 2 + 1 - self._taken, 0)
 
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether so many places are taken that statements had better be shared."""
+        return 4 * self._taken > self._size
+
     async def fetch(
-        self, scope: Scope, prepared: Prepared, given: Mapping[str, Any], standing: Standing | None = None
+        self,
+        scope: Scope,
+        prepared: Prepared,
+        given: Mapping[str, Any],
+        standing: Standing | None = None,
+        within: float | None = None,
     ) -> list[Any]:
         """Return the rows, with the values given in place of those that were compiled in.
 
         With a `standing` there is none where it holds no more; the statement must have been prepared for it. Raises
-        Timeout or Unavailable, and what asyncpg raises where that says something else.
+        Timeout or Unavailable, and what asyncpg raises where that says something else; and TooLong where a statement
+        that has its connection is not answered `within` so many seconds, which are fewer than it may take.
         """
         values = {**prepared.values, **given}
         parameters = (*(values[name] for name in prepared.names), *wall_values(scope))
@@ -104,7 +119,7 @@ class Direct:
                 raise ValueError("This statement does not ask who stands.")
             text, parameters = prepared.confirming, (*parameters, *standing.values())
         try:
-            return await self._run(text, parameters)
+            return await self._run(text, parameters, within)
         except asyncpg.PostgresError as error:
             raise refusal_of(error.sqlstate) or error from error
         except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
@@ -117,12 +132,13 @@ class Direct:
         closing = [connection.close(timeout=ACQUIRE_SECONDS) for connection in free]
         await asyncio.gather(*closing, *self._leaving, return_exceptions=True)
 
-    async def _run(self, text: str, parameters: Sequence[Any]) -> list[Any]:
+    async def _run(self, text: str, parameters: Sequence[Any], within: float | None = None) -> list[Any]:
         await self._place()
         connection = None
         try:
             connection = await self._connection()
-            rows = await connection.fetch(text, *parameters, timeout=ANSWER_SECONDS)
+            answer = connection.fetch(text, *parameters, timeout=ANSWER_SECONDS)
+            rows = await (answer if within is None else _limited(answer, within))
         except BaseException as error:
             self._failed(connection, error)
             raise
@@ -146,7 +162,7 @@ class Direct:
             self._leave_place()
         elif isinstance(error, asyncpg.PostgresError):
             self._give_back(connection)
-        elif isinstance(error, asyncio.CancelledError):
+        elif isinstance(error, asyncio.CancelledError | TooLong):
             self._leave(connection, ends=False)
         else:
             if isinstance(error, OSError | TimeoutError) or (isinstance(error, Exception) and connection.is_closed()):
@@ -219,3 +235,11 @@ class Direct:
                 "server_settings": self._settings,
             }
         )
+
+
+async def _limited(answer: Awaitable[list[Any]], seconds: float) -> list[Any]:
+    try:
+        async with asyncio.timeout(seconds):
+            return await answer
+    except TimeoutError as error:
+        raise TooLong from error

@@ -38,12 +38,12 @@ def _noted(direct: Direct, seen: list[str]) -> Iterator[None]:
     fetch = direct.fetch
 
     async def noted(
-        scope: Scope, prepared: Prepared, given: Mapping[str, Any], standing: Standing | None = None
+        scope: Scope, prepared: Prepared, given: Mapping[str, Any], standing: Standing | None = None, **more: Any
     ) -> list[Any]:
         # what is told to other processes goes beside what is asked, whenever it may
         if "pg_notify" not in prepared.text:
             seen.append(prepared.text if standing is None else prepared.confirming or "")
-        return await fetch(scope, prepared, given, standing)
+        return await fetch(scope, prepared, given, standing, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(direct, "fetch", noted)

@@ -93,4 +93,4 @@ class OneRow(Root):
         writer = Writer(context, variables, page, 1)
         row = writer.page_object(self._below)
         prepared = prepare(page_statement(writer, page, [page.c.id, row], []), confirming=True)
-        return Statement(prepared, rows=Rows(context.services.database.direct, context.scope, prepared))
+        return Statement(rows=Rows(context.services.database.direct, context.scope, prepared))

@@ -2,7 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from authz.lru import Lru
@@ -10,6 +11,7 @@ from domain.direct import Prepared
 from domain.page import Frame
 from schema.lookahead.lists import TEXTS_BYTES, Texts
 from schema.lookahead.rows import Rows
+from schema.lookahead.together import Pages
 
 MOST_BYTES = 64 * 1024 * 1024
 STATEMENT_BYTES = 8_000  # measured, for a small one beside its text
@@ -20,16 +22,21 @@ COMPILE_SHARE, COMPILE_BURST = 0.05, 0.5
 
 
 class Statement(NamedTuple):
-    """What answers a call: a page has a frame, and texts where a list in it is to be filled; rows are read together.
+    """What answers a call: rows, or pages with their frame, and with texts where a list in them is to be filled.
 
-    `whole` is for pages with a list that is not kept as it is asked for, where `prepared` leaves such out.
+    `whole` is for pages with a list that is not kept as it is asked for, where `pages` leaves such out.
     """
 
-    prepared: Prepared
+    rows: Rows | None = None
+    pages: Pages | None = None
     frame: Frame | None = None
     texts: Texts | None = None
-    rows: Rows | None = None
-    whole: Prepared | None = None
+    whole: Pages | None = None
+
+    def prepared(self) -> list[Prepared]:
+        """Return what was compiled."""
+        pages = [one.alone for one in (self.pages, self.whole) if one is not None]
+        return pages if self.rows is None else [self.rows.prepared, *pages]
 
 
 class Kept:
@@ -58,9 +65,21 @@ class Kept:
         if sightings < SIGHTINGS or not self._may_compile():
             self._asked.put(key, sightings)
             return None
+        with self._charged():
+            return self._keep(key, build())
+
+    def more(self, build: Callable[[], Prepared]) -> Prepared | None:
+        """Return what belongs to a statement that is kept, built now, or None where that has to wait."""
+        if not self._may_compile():
+            return None
+        with self._charged():
+            return build()
+
+    @contextmanager
+    def _charged(self) -> Iterator[None]:
         began = time.monotonic()
         try:
-            return self._keep(key, build())
+            yield
         finally:
             self._budget -= time.monotonic() - began
 
@@ -81,8 +100,9 @@ class Kept:
 def _size(made: Statement | None) -> int:
     if made is None:
         return 500
-    statements = [one for one in (made.prepared, made.whole) if one is not None]
-    return (TEXTS_BYTES if made.texts else 0) + sum(map(_size_of, statements))
+    # pages have a second statement as long, or will have
+    times = 1 if made.pages is None else 2
+    return (TEXTS_BYTES if made.texts else 0) + times * sum(map(_size_of, made.prepared()))
 
 
 def _size_of(prepared: Prepared) -> int:

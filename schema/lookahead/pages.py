@@ -1,7 +1,7 @@
 """A root field that is a page of a list, answered by one statement, or seldom by two."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import asyncpg
 import orjson
@@ -10,13 +10,14 @@ from graphql.execution.values import VariableValues
 from sqlalchemy import ColumnElement, literal_column
 
 from domain.direct import Prepared, prepare
-from domain.page import Window, cursor_binds
+from domain.page import Frame, Window, cursor_binds, directed
 from schema.lookahead import parts
 from schema.lookahead.kept import Kept, Statement
 from schema.lookahead.lists import Hole, Texts
 from schema.lookahead.root import Given, Root
 from schema.lookahead.selection import Asked, Selection, written
 from schema.lookahead.text import NotInSql
+from schema.lookahead.together import PLACE, Pages, several
 from schema.lookahead.write import Writer, page_statement
 from schema.written import Written
 
@@ -62,51 +63,75 @@ class OnePage(Root):
         statement = self._find(context, variables, tuple(cursors), lambda: self._statement(context, given, variables))
         if statement is None or statement.frame is None:
             return None
-        frame = statement.frame
+        frame, objects = statement.frame, len(self._objects)
         binds = [cursor_binds(frame.order, cursor, name) for name, cursor in cursors.items()]
+        asked = _Call(context, given, variables, binds[0] if binds else {})
         try:
-            rows = await self._rows(context, statement, binds[0] if binds else {})
+            rows = await self._rows(statement, frame, asked)
         except asyncpg.DataError:
             return None  # a value that PostgreSQL writes otherwise
-        page = parts.PageRead(frame, rows, len(self._objects))
+        page = parts.PageRead(frame, rows, objects)
         answer = b"{%b}" % b",".join([key + part(page) for key, part in self._parts])
         if statement.texts is None or not rows:
             return Written(orjson.Fragment(answer))
-        return await statement.texts.filled(answer, rows[0][-1])
+        return await statement.texts.filled(answer, rows[0][objects + len(frame.order.columns)])
 
-    async def _rows(self, context: Any, statement: Statement, binds: Mapping[str, Any]) -> list[Any]:
+    async def _rows(self, statement: Statement, frame: Frame, call: "_Call") -> Sequence[Any]:
         """Read the page: in brief, and in full where that leaves a row out, as the next ones then are at once."""
-        fetch, texts, whole = context.services.database.direct.fetch, statement.texts, statement.whole
-        if texts is None or whole is None or not texts.in_full:
-            rows: list[Any] = await fetch(context.scope, statement.prepared, binds)
-            shown = rows[: statement.frame.size] if statement.frame else rows
-            if texts is None or whole is None or not any(None in row[: len(self._objects)] for row in shown):
+        texts, pages, whole = statement.texts, statement.pages, statement.whole
+        assert pages is not None
+        if texts is None or whole is None:
+            return await pages.load(call.binds, lambda: self._several(call, brief=True))
+        if not texts.in_full:
+            rows = await pages.load(call.binds, lambda: self._several(call, brief=True))
+            shown = rows[: frame.size]
+            if not any(None in [row[place] for row in shown] for place in range(len(self._objects))):
                 return rows
             texts.in_full = IN_FULL
         texts.in_full -= 1
-        found: list[Any] = await fetch(context.scope, whole, binds)
-        return found
+        return await whole.load(call.binds, lambda: self._several(call, brief=False))
 
     def _statement(self, context: Any, given: Given, variables: VariableValues) -> Statement:
-        window: Window | None = self._metadata["cut"](context, given(variables))
+        call = _Call(context, given, variables, {})
+        window = self._window(call)
+        brief, hole = self._written(call, window, brief=True)
+        direct, scope, size = context.services.database.direct, context.scope, window.frame.size
+        pages = Pages(direct, scope, brief, size)
+        if hole is None:
+            return Statement(pages=pages, frame=window.frame)
+        whole, _ = self._written(call, window, brief=False)
+        texts = Texts(direct, scope, hole)
+        return Statement(pages=pages, frame=window.frame, texts=texts, whole=Pages(direct, scope, whole, size))
+
+    def _several(self, call: "_Call", *, brief: bool) -> Prepared | None:
+        return self._kept.more(lambda: self._written(call, self._window(call), brief=brief, together=True)[0])
+
+    def _window(self, call: "_Call") -> Window:
+        window: Window | None = self._metadata["cut"](call.context, call.given(call.variables))
         if window is None:
             raise NotInSql("what has to be looked up first")
-        brief, hole = self._written(context, window, variables, brief=True)
-        if hole is None:
-            return Statement(brief, window.frame)
-        whole, _ = self._written(context, window, variables, brief=False)
-        texts = Texts(context.services.database.direct, context.scope, hole)
-        return Statement(brief, window.frame, texts, whole=whole)
+        return window
 
     def _written(
-        self, context: Any, window: Window, variables: VariableValues, *, brief: bool
+        self, call: "_Call", window: Window, *, brief: bool, together: bool = False
     ) -> tuple[Prepared, Hole | None]:
         # as a number in the text: a plan for any limit would be one for a tenth of the table
-        page = window.statement.limit(literal_column(str(window.frame.size + 1))).cte("page")
-        writer = Writer(context, variables, page, window.frame.size, listed=True, brief=brief)
+        one = window.statement.limit(literal_column(str(window.frame.size + 1)))
+        page = (several(window, one) if together else one).cte("page")
+        writer = Writer(call.context, call.variables, page, window.frame.size, listed=True, brief=brief)
         objects = [writer.page_object(selection) for selection in self._objects]
         keys: list[ColumnElement[Any]] = [page.c[name] for name in window.frame.key_names()]
-        order = [key.desc() if window.frame.descending else key.asc() for key in keys]
-        hole = writer.hole
-        columns = [*objects, *keys, *([] if hole is None else [hole.version])]
-        return prepare(page_statement(writer, page, columns, order)), hole
+        order = directed(keys, descending=window.frame.descending)
+        columns = [*objects, *keys, *([] if writer.hole is None else [writer.hole.version])]
+        if together:
+            order, columns = [page.c[PLACE], *order], [*columns, page.c[PLACE]]
+        return prepare(page_statement(writer, page, columns, order)), writer.hole
+
+
+class _Call(NamedTuple):
+    """What a page is asked with."""
+
+    context: Any
+    given: Given
+    variables: VariableValues
+    binds: Mapping[str, Any]

@@ -9,7 +9,7 @@ import orjson
 from graphql import FieldNode, NullValueNode, VariableNode
 from graphql.execution.values import VariableValues
 
-from domain.errors import DomainError
+from domain.errors import BadInput, DomainError
 from schema.bind import require
 from schema.lookahead.kept import Kept, Statement
 from schema.lookahead.selection import Selection, arguments_below, variables_of
@@ -65,9 +65,11 @@ class Root:
         def built() -> Statement | None:
             try:
                 made = build()
-            except (NotInSql, DomainError):
+            except (NotInSql, DomainError) as error:
+                if isinstance(error, BadInput) and error.field and error.field[-1] in self.changing:
+                    raise  # the next call may have a better one
                 return None  # whoever answers in another way says what is wrong
-            return made if len((made.whole or made.prepared).text) <= MAX_TEXT else None
+            return made if all(len(one.text) <= MAX_TEXT for one in made.prepared()) else None
 
         return self._kept.find(key, built)
 

@@ -13,6 +13,7 @@ class Rows:
     """The rows that one statement reads with one kind of rights, as JSON."""
 
     def __init__(self, direct: Direct, scope: Scope, prepared: Prepared) -> None:
+        self.prepared = prepared
         self._read = partial(_read, direct, scope, prepared)
         self._shared = Coalesced[int, bytes](self._read)
 

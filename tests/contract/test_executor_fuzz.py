@@ -109,6 +109,7 @@ def hold(block: Block) -> None:
     if block.reference.database.dialect == "postgresql":
         assert tally.ahead["look_ahead"] > 0.15 * tally.asked, said
         assert tally.known, said
+        assert tally.paged, said
 
 
 @pytest.mark.parametrize("number", range(BLOCKS - 1))

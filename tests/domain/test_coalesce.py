@@ -124,3 +124,53 @@ async def test_one_who_comes_as_the_last_read_ends_is_not_forgotten() -> None:
             await asyncio.sleep(0)
         async with asyncio.timeout(1):
             assert (await reads.load(2), await first) == (20, 10)
+
+
+async def test_where_one_at_a_time_may_be_under_way_whoever_waits_is_read_next() -> None:
+    store = Store()
+    reads = Coalesced(store.read, most=3, may_begin=lambda under_way: under_way == 0)
+    loads = [asyncio.ensure_future(reads.load(0))]
+    await settled()
+    loads += [asyncio.ensure_future(reads.load(n)) for n in range(1, 6)]
+    await settled()
+    assert store.reads == [[0]]
+
+    store.go.set()
+    await asyncio.gather(*loads)
+
+    assert store.reads == [[0], [1, 2, 3], [4, 5]]
+    assert store.most_under_way == 1
+
+
+async def test_one_more_begins_where_none_did_for_long_and_somebody_waits() -> None:
+    store = Store()
+    reads = Coalesced(store.read, most=2, may_begin=lambda under_way: under_way == 0, patience=0.05)
+    loads = [asyncio.ensure_future(reads.load(0))]
+    await settled()
+    loads += [asyncio.ensure_future(reads.load(n)) for n in range(1, 6)]
+
+    await asyncio.sleep(0.08)
+    assert store.reads == [[0], [1, 2]]
+    await asyncio.sleep(0.05)
+    assert store.reads == [[0], [1, 2], [3, 4]]
+
+    store.go.set()
+    await asyncio.gather(*loads)
+    assert store.reads[3:] == [[5]]
+
+
+async def test_a_read_goes_on_when_all_have_left_unless_it_stops() -> None:
+    for stops in (False, True):
+        store = Store()
+        reads = Coalesced(store.read, stops=stops)
+        leaving = [asyncio.ensure_future(reads.load(1)) for _ in range(2)]
+        await settled()
+        under_way = [*reads._under_way]
+
+        for one in leaving:
+            one.cancel()
+        await settled()
+
+        assert [task.done() for task in under_way] == [stops] * len(under_way)
+        store.go.set()
+        assert await reads.load(1) is None

@@ -8,19 +8,21 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import Select, func, literal, select, text, update
+from sqlalchemy import BigInteger, Select, bindparam, func, literal, select, text, update
 
 from domain import clock
 from domain.access.models import ApiKey
-from domain.direct import Direct, prepare
+from domain.direct import Direct, TooLong, prepare
 from domain.errors import Timeout, Unavailable
 from domain.fans.models import Fan
 from domain.orders.models import Order
+from domain.page import PageArgs, Sort, window
 from domain.scope import NOTHING, Scope, TenantSet, system_scope
 from domain.standing import Standing
 from domain.tables import table_of
 from domain.tags.models import FanTag, Tag
 from domain.tenancy.models import Group
+from schema.lookahead.together import several
 from tests.services.link import Link, linked
 from tests.world import World
 
@@ -99,6 +101,38 @@ async def test_the_walls_stand_before_any_row_is_read_however_the_statement_is_p
     assert {row[0] for row in readings[0]} == own
     assert all(row[1] is not None and row[2] is not None for row in readings[0])
     assert all(reading == readings[0] for reading in readings)
+
+
+async def test_the_walls_stand_before_pages_that_are_read_together(world: World, direct: Direct) -> None:
+    scope = reaching(TenantSet(brands=frozenset({world.nodes["g1/b1"]})))
+    own = sorted(number for name, number in world.fans.items() if name.startswith("g1/b1/"))
+    page = window(select(fans), Sort("id", (fans.c.id,)), PageArgs(first=100, after=None))
+    after = page.statement.where(fans.c.id > bindparam("cursor_0", 0, BigInteger))
+    prepared = prepare(select(several(page, after).subquery()))
+
+    for _ in range(12):
+        found = await direct.fetch(scope, prepared, {"cursors_0": [0, own[0]]})
+        assert sorted((row["asked_place"], row["id"]) for row in found) == [
+            *((1, number) for number in own),
+            *((2, number) for number in own[1:]),
+        ]
+
+
+async def test_a_statement_that_takes_longer_than_is_waited_for_it_ends_and_its_connection_stays(
+    world: World, direct: Direct
+) -> None:
+    scope, slow = reaching(NOTHING), prepare(select(literal(7), func.pg_sleep(0.2)))
+    first = await ids(direct, scope, select(func.pg_backend_pid()))
+
+    with pytest.raises(TooLong):
+        await direct.fetch(scope, slow, {}, within=0.05)
+
+    assert await ids(direct, scope, select(func.pg_backend_pid())) == first
+    # waiting for a place does not count
+    waiting = asyncio.ensure_future(direct.fetch(scope, slow, {}))
+    await asyncio.sleep(0)
+    assert [row[0] for row in await direct.fetch(scope, prepare(select(literal(8))), {}, within=0.1)] == [8]
+    assert [row[0] for row in await waiting] == [7]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from domain.scope import system_scope
 from domain.tables import table_of
 from schema import fan_schema, staff_schema
 from tests.contract.fuzz.callers import Callers, is_fan, is_of_broken_group
-from tests.contract.fuzz.operations import Maker, Operation, Request, first_pages, is_sound, request_of
+from tests.contract.fuzz.operations import Maker, Operation, Request, first_pages, is_sound, pages_of, request_of
 from tests.contract.fuzz.pools import Pools, Root
 from tests.contract.fuzz.stage import Actor, Answer, Work
 
@@ -60,8 +60,9 @@ class Tally:
     asked: int = 0
     fast: Counter[str] = field(default_factory=Counter)
     ahead: Counter[str] = field(default_factory=Counter)
-    # rows that a service known from before was answered without being looked up
+    # rows that a service known from before was answered without being looked up, and pages that were read together
     known: int = 0
+    paged: int = 0
     codes: Counter[str] = field(default_factory=Counter)
     # faults of ours that no broken row explains
     faults: list[str] = field(default_factory=list)
@@ -89,6 +90,7 @@ class Block:
         await self.each(rng, [PHONES], pools)
         await self.half(rng, "auditLog", cases - cases // 2, pools)
         await self.rows()
+        await self.pages(pools)
 
     async def each(self, rng: random.Random, operations: Sequence[Operation], pools: Pools) -> None:
         for who, operation in product(READERS, operations):
@@ -105,6 +107,16 @@ class Block:
         for actor, (request, expected) in product(self.actors, self.together):
             await self.turns(actor, request, expected)
         await self.ask_together()
+
+    async def pages(self, pools: Pools) -> None:
+        """Have pages of each list asked for at once, where they are read together."""
+        if self.reference.database.dialect != "postgresql":
+            return
+        for who, (query, cursors) in product(READERS, pages_of(pools.cursors)):
+            for cursor in cursors[:AT_ONCE]:
+                request = Request(who, "/graphql", json.dumps({"query": query, "variables": {"cursor": cursor}}))
+                self.together.append((request, await self.ask(self.reference, request)))
+            await self.ask_together()
 
     async def half(self, rng: random.Random, without: str, cases: int, pools: Pools) -> None:
         makers = {fan: Maker(schema, rng, pools, frozenset({without})) for fan, schema in SCHEMAS.items()}
@@ -175,7 +187,9 @@ class Block:
                     asked = [(request, self.callers.token(request.who)) for request, _ in same]
                     before = replace(self.work)
                     answers = await actor.answer_together(asked)
-                    self.tally.known += self.work.since(before).by_known
+                    done = self.work.since(before)
+                    self.tally.known += done.by_known
+                    self.tally.paged += done.by_pages
                 for answer, (request, expected) in zip(answers, same, strict=True):
                     found = await self.ask(actor, request) if _is_late(request, answer) else answer
                     self.compare(request, actor, found, expected)

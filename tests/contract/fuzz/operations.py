@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ from tests.contract.fuzz.values import Values
 ACCEPTS = (None, "*/*", "application/json", "application/graphql-response+json", "text/html;q=0.1, application/*")
 LIMITS = Limits()
 ANY_NODE = 12
+PAGED = ("fans", "orders", "tags", "gifts", "redemptions", "attributes", "eventDefinitions")
 ROOTS = (1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 6)
 
 
@@ -179,6 +181,18 @@ def first_pages(schema: GraphQLSchema, *, without: frozenset[str] = frozenset())
             query = f"{{ {name}(first: 40{given}) {{ edges {{ cursor node {{ {row} }} }} totalCount }} }}"
             made.append(Operation(query, None, None, sound=True, roots=[Root(name, name, order)]))
     return made
+
+
+def pages_of(cursors: Mapping[tuple[str, str | None], Sequence[str]]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Ask lists for what comes after a cursor and before it, with the cursors of it that are known."""
+    row = {"fans": "id nickname tags { name weight } lastOrders(first: 2) { number }", "orders": "number fan { id }"}
+    for (name, order), known in cursors.items():
+        if name not in PAGED:
+            continue
+        given = f", orderBy: {order}" if order else ""
+        shown = f"edges {{ cursor node {{ {row.get(name, '__typename')} }} }} pageInfo {{ hasNextPage endCursor }}"
+        for window in ("first: 3, after", "last: 2, before"):
+            yield f"query($cursor: String) {{ {name}({window}: $cursor{given}) {{ {shown} }} }}", known
 
 
 def _weight(definition: GraphQLField) -> int:

@@ -20,10 +20,12 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from domain.database import Database
+from domain.direct import Direct
 from domain.vault import Vault
 from schema.lookahead.answer import OneRow
 from schema.lookahead.pages import OnePage
 from schema.lookahead.rows import Rows
+from schema.lookahead.together import Pages
 from server import app as applications
 from server.http import GraphQLEndpoint, execution
 from server.http.params import from_body
@@ -69,11 +71,12 @@ class Answer:
 
 @dataclass
 class Work:
-    """How often graphql-core executed an operation, one statement answered a root field, and one a known service."""
+    """How often graphql-core executed an operation, one statement a root field, a known service, and several pages."""
 
     by_reference: int = 0
     by_statement: int = 0
     by_known: int = 0
+    by_pages: int = 0
 
     def since(self, earlier: "Work") -> "Work":
         """Return what was added."""
@@ -103,6 +106,15 @@ def counted() -> Iterator[Work]:
             return found
 
         patch.setattr(Rows, "read_for", reading)
+        read = Pages._read
+
+        async def reading_pages(pages: Pages, keys: Any) -> Any:
+            work.by_pages += len(keys) if len(keys) > 1 else 0
+            return await read(pages, keys)
+
+        patch.setattr(Pages, "_read", reading_pages)
+        # whoever comes waits for others, as under load
+        patch.setattr(Direct, "is_busy", property(lambda direct: True))
         yield work
 
 
