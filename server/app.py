@@ -26,7 +26,7 @@ from server.http.pipeline import Caller
 from server.http.request import Request
 from server.http.sockets import SocketOptions
 from server.http.throttle import Rate
-from server.http.together import Known
+from server.http.waiting import Known
 from server.runtime import Runtime
 from server.settings import Settings
 from server.telemetry import RequestLines, to_stderr

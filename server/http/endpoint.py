@@ -20,7 +20,8 @@ from server.http.request import ClientGone, HttpRefusal, Receive, Request, Scope
 from server.http.response import Outcome, Response, of_context_failure, of_outcome, of_refusal
 from server.http.sockets import SocketEndpoint, SocketOptions
 from server.http.throttle import Rate, Throttle
-from server.http.together import Alike, Memory, Together, Ways
+from server.http.together import Together
+from server.http.waiting import Alike, Memory, Ways
 from server.http.watchdog import Guard, Watchdog
 
 MakeContext = Callable[[Request], Awaitable[Any]]

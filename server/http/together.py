@@ -8,48 +8,26 @@ and log are each request's own. Whatever is unusual about a request, it goes alo
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import orjson
 from graphql import ExecutionResult
 
 from domain.errors import Timeout, Unavailable
-from domain.standing import Standing
 from schema.compiled.executor import PATIENCE_SECONDS, RowAsked
 from schema.lookahead.rows import Rows
 from server.http.negotiation import check_content, response_type
 from server.http.params import Params, from_body
 from server.http.pipeline import Admitted, Caller, Pipeline
 from server.http.request import Request
-from server.http.response import Outcome, Response, of_fault, of_outcome
+from server.http.response import Response, of_fault, of_outcome
+from server.http.waiting import Alike, Known, Memory, Waiting, Ways
 from server.http.watchdog import Watchdog
 
-Alike = Callable[[Request], str | None]
 Reading = tuple[Rows, int]
-
-
-class Waiting(Protocol):
-    """A request whose body is whole, and the ways it can go on."""
-
-    request: Request
-
-    def go_alone(self) -> None:
-        """Be answered as if nobody else were there."""
-
-    def finish(self, response: Response) -> None:
-        """Be answered so."""
-
-    def track(self, task: "asyncio.Task[None]") -> None:
-        """Have the server wait for this task when it stops."""
-
-
-class Known(NamedTuple):
-    """Whose a request is, if what its statement asks still stands."""
-
-    context: Any
-    standing: Standing
+MOST_TOGETHER = 16
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,31 +36,6 @@ class _Asked:
     params: Params
     media: str
     row: RowAsked
-
-
-class Ways(NamedTuple):
-    """What an endpoint does with a request, whichever way it goes."""
-
-    make_context: Callable[[Request], Any]
-    describe_caller: Callable[[Any, Request], Caller]
-    log_request: Callable[[Params, Caller, Outcome, float], None]
-    too_late: Callable[[Request, str], Response]
-    failed: Callable[[Exception, str], Response]
-    unreached: Callable[[Exception, str], Response]
-
-
-class Memory(Protocol):
-    """Who asked before."""
-
-    @property
-    def room(self) -> int:
-        """Return how many statements may begin now that ask whether a caller stands."""
-
-    def remembered(self, request: Request) -> Known | None:
-        """Return whose a request is if nothing changed, or None where that has to be looked up."""
-
-    def forget(self, request: Request) -> None:
-        """Have whose it is looked up the next time."""
 
 
 class Together:
@@ -117,7 +70,8 @@ class Together:
             if known is None and len(those) == 1:
                 those[0].go_alone()
             else:
-                room -= self._start(those, known)
+                for some in [those] if known is None else _parts(those, room):
+                    room -= self._start(some, known)
 
     def _known(self, request: Request) -> Known | None:
         try:
@@ -242,6 +196,15 @@ class Together:
         admitted = turn.paid.pop(asked.waiting, None)
         if admitted is not None and turn.caller is not None:
             self._pipeline.take_back(admitted, turn.caller)
+
+
+def _parts(those: list[Waiting], room: int) -> list[list[Waiting]]:
+    """Cut those who come together into even parts: while one is read, another can be answered.
+
+    All by one statement would come back all at once, time after time, and the server wait for PostgreSQL in between.
+    """
+    parts = min(-(-len(those) // MOST_TOGETHER), room)
+    return [those[part::parts] for part in range(parts)]
 
 
 class _Turn:

@@ -21,9 +21,11 @@ from domain.tables import table_of
 from domain.tenancy.models import Group
 from schema.ids import encode
 from schema.lookahead import kept
+from schema.lookahead.rows import Rows
 from server.app import create_app
 from server.http import GraphQLEndpoint, together
 from server.http.throttle import Throttle
+from server.http.together import MOST_TOGETHER
 from server.runtime import Runtime
 from server.settings import Settings
 from tests.doors import Door, knock
@@ -115,6 +117,42 @@ async def test_a_known_service_is_answered_by_one_statement_each_with_their_own(
 
     assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS[:count]]
     assert not any(door.alone for door in doors)
+    assert len(statements) == 1
+
+
+async def test_many_of_one_turn_are_read_in_even_parts_and_each_gets_their_own(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [FANS[number % len(FANS)] for number in range(2 * MOST_TOGETHER + 2)]
+    read_for, parts = Rows.read_for, []
+
+    async def reading(rows: Rows, standing: Any, ids: Any) -> Any:
+        parts.append(len(ids))
+        return await read_for(rows, standing, ids)
+
+    monkeypatch.setattr(Rows, "read_for", reading)
+    before = house.left()
+    doors = [house.fan("SERVICE", name) for name in names]
+
+    with statements_of(house.world.services.database) as statements:
+        answers = await house.ask(*doors)
+
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in names]
+    assert not any(door.alone for door in doors)
+    assert (len(statements), len(parts)) == (3, 3)
+    assert before - house.left() == paid(answers)
+
+
+async def test_parts_of_a_turn_take_no_more_than_there_is_room(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    direct = house.world.services.database.direct
+    assert direct is not None
+    monkeypatch.setattr(direct, "_taken", direct._size // 2)
+    doors = [house.fan("SERVICE", FANS[0]) for _ in range(3 * MOST_TOGETHER)]
+
+    with statements_of(house.world.services.database) as statements:
+        answers = await house.ask(*doors)
+
+    assert {answer["data"]["fan"]["id"] for answer in answers} == {house.world.id("Fan", FANS[0])}
     assert len(statements) == 1
 
 
@@ -342,11 +380,11 @@ async def test_of_two_kinds_of_rows_one_that_fails_is_its_own_matter(
     run = direct._run
     failed: list[str] = []
 
-    async def fail(text: str, parameters: Any) -> Any:
+    async def fail(text: str, *given: Any) -> Any:
         if '"nickname":' in text and not failed:
             failed.append(text)
             raise OSError("gone")
-        return await run(text, parameters)
+        return await run(text, *given)
 
     before = house.left()
     monkeypatch.setattr(direct, "_run", fail)
