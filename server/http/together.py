@@ -199,12 +199,12 @@ class Together:
 
 
 def _parts(those: list[Waiting], room: int) -> list[list[Waiting]]:
-    """Cut those who come together into even parts: while one is read, another can be answered.
+    """Cut those who come together into even parts, in their order: while one is read, another can be answered.
 
     All by one statement would come back all at once, time after time, and the server wait for PostgreSQL in between.
     """
-    parts = min(-(-len(those) // MOST_TOGETHER), room)
-    return [those[part::parts] for part in range(parts)]
+    size = -(-len(those) // min(-(-len(those) // MOST_TOGETHER), room))
+    return [those[start : start + size] for start in range(0, len(those), size)]
 
 
 class _Turn:
