@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import strawberry
@@ -155,7 +154,7 @@ def _endpoint(
         name=name,
         log_requests=settings.log_requests and logging.getLogger().isEnabledFor(logging.INFO),
         sockets=SocketOptions(origins=settings.allowed_origins, connections=settings.socket_limit),
-        request_lines=partial(lines, logger="graphql") if lines is not None else None,
+        request_lines=lines,
     )
     return GraphQLEndpoint(
         schema,

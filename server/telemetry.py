@@ -80,13 +80,13 @@ class RequestLines:
         self._write = write
         self._waiting: list[bytes] = []
 
-    def __call__(self, **facts: Any) -> None:
+    def __call__(self, *, event: str, endpoint: str, caller: str, operation: str, **facts: Any) -> None:
         """Write a line soon."""
         if not self._waiting:
             asyncio.get_running_loop().call_later(_SOON, self.flush)
-        words = tuple([fact for fact in facts.items() if type(fact[1]) is str])
-        others = {name: value for name, value in facts.items() if type(value) is not str}
-        self._waiting.append(_said(words) + orjson.dumps({**others, "timestamp": clock.now()}, option=_LINE)[1:])
+        facts["timestamp"] = clock.now()
+        begun = _begun(event, endpoint, caller, operation)
+        self._waiting.append(begun + orjson.dumps(facts, option=_LINE)[1:])
 
     def flush(self) -> None:
         """Write what waits: at the end, nobody else would."""
@@ -96,9 +96,10 @@ class RequestLines:
 
 
 @lru_cache(maxsize=1_000)
-def _said(words: tuple[tuple[str, str], ...]) -> bytes:
+def _begun(event: str, endpoint: str, caller: str, operation: str) -> bytes:
     """Begin a line with what most requests say alike."""
-    return orjson.dumps({**dict(words), "level": "info"})[:-1] + b","
+    said = {"logger": "graphql", "event": event, "endpoint": endpoint, "caller": caller, "operation": operation}
+    return orjson.dumps({**said, "level": "info"})[:-1] + b","
 
 
 def to_stderr(lines: bytes) -> None:

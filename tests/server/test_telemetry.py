@@ -161,15 +161,18 @@ async def test_the_lines_of_requests_that_end_together_are_written_together_and_
     written: list[bytes] = []
     lines = RequestLines(written.append)
 
+    said = {"event": "graphql_request", "endpoint": "staff", "operation": "Q"}
+
     for number in range(3):
-        lines(event="graphql_request", caller=f"staff:{number}", errors=[])
+        lines(**said, caller=f"staff:{number}", errors=[])
     assert written == []
     await asyncio.sleep(0.05)
-    lines(event="graphql_request", caller="staff:9", errors=["FORBIDDEN"])
+    lines(**said, caller="staff:9", errors=["FORBIDDEN"], cost=3)
     lines.flush()
     await asyncio.sleep(0.05)
 
     found = [[json.loads(line) for line in block.splitlines()] for block in written]
     assert [[line["caller"] for line in block] for block in found] == [["staff:0", "staff:1", "staff:2"], ["staff:9"]]
-    assert set(found[0][0]) == {"event", "caller", "errors", "level", "timestamp"}
-    assert found[0][0]["timestamp"].endswith("Z")
+    assert found[0][0].pop("timestamp").endswith("Z")
+    assert found[0][0] == {**said, "logger": "graphql", "caller": "staff:0", "level": "info", "errors": []}
+    assert (found[1][0]["errors"], found[1][0]["cost"]) == (["FORBIDDEN"], 3)
