@@ -73,6 +73,9 @@ class Coalesced(Generic[Key, Value]):
         if self._waiting and self._may_begin(len(self._under_way)):
             self._start()
 
+    def _may_go_on(self) -> bool:
+        return len(self._under_way) == 1 or self._may_begin(len(self._under_way) - 1)
+
     def _set_timer(self) -> None:
         """Have one more begin if none does in time, counted from now."""
         if self._timer is not None:
@@ -101,7 +104,10 @@ class Coalesced(Generic[Key, Value]):
     async def _run(self) -> None:
         task = asyncio.current_task()
         assert task is not None
-        while self._waiting:
+        is_first = True
+        # one that began for want of patience does not stay
+        while self._waiting and (is_first or self._may_go_on()):
+            is_first = False
             batch = self._taken()
             if not batch:
                 continue

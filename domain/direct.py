@@ -238,8 +238,11 @@ class Direct:
 
 
 async def _limited(answer: Awaitable[list[Any]], seconds: float) -> list[Any]:
+    limit = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds):
+        async with limit:
             return await answer
     except TimeoutError as error:
-        raise TooLong from error
+        if limit.expired():
+            raise TooLong from error
+        raise

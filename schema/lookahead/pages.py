@@ -60,6 +60,8 @@ class OnePage(Root):
         if direct is None:
             return None
         cursors = self._changed(variables)
+        if len(cursors) > 1:
+            return None  # there is no such page
         statement = self._find(context, variables, tuple(cursors), lambda: self._statement(context, given, variables))
         if statement is None or statement.frame is None:
             return None

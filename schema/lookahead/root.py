@@ -66,7 +66,7 @@ class Root:
             try:
                 made = build()
             except (NotInSql, DomainError) as error:
-                if isinstance(error, BadInput) and error.field and error.field[-1] in self.changing:
+                if isinstance(error, BadInput) and error.field in [(name,) for name in self.changing]:
                     raise  # the next call may have a better one
                 return None  # whoever answers in another way says what is wrong
             return made if all(len(one.text) <= MAX_TEXT for one in made.prepared()) else None

@@ -4,6 +4,7 @@ A statement costs PostgreSQL and the server a good part of what a page does, wha
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -54,13 +55,10 @@ class Pages:
         """
         if self._several is None and self._most > 1 and binds and self._direct.is_busy:
             self._several = build()
-        if self._left_alone or (self._several is None and binds):
-            self._left_alone = max(self._left_alone - 1, 0)
-            return await self._one(binds)
-        try:
-            return await self._shared.load((*binds.values(),)) or ()
-        except _Apart:
-            return await self._one(binds)
+        if not self._left_alone and (self._several is not None or not binds):
+            with suppress(_Apart):
+                return await self._shared.load((*binds.values(),)) or ()
+        return await self._one(binds)
 
     def _may_begin(self, under_way: int) -> bool:
         # while there is room nobody waits for others
@@ -69,12 +67,16 @@ class Pages:
     async def _read(self, keys: Sequence[Key]) -> Mapping[Key, Sequence[Any]]:
         if len(keys) == 1 or self._several is None:
             return {key: await self._one(dict(zip(_names("cursor", key), key, strict=True))) for key in keys}
+        if self._left_alone:
+            raise _Apart
         columns = map(list, zip(*keys, strict=True))
         values = dict(zip(_names("cursors", keys[0]), columns, strict=True))
         try:
             found = await self._direct.fetch(self._scope, self._several, values, within=TOGETHER_SECONDS)
-        except (TooLong, asyncpg.DataError) as error:
+        except TooLong as error:
             self._left_alone = ALONE
+            raise _Apart from error
+        except asyncpg.DataError as error:
             raise _Apart from error
         pages: dict[Key, Sequence[Any]] = dict.fromkeys(keys, ())
         for place, rows in groupby(found, itemgetter(-1)):
@@ -82,6 +84,7 @@ class Pages:
         return pages
 
     async def _one(self, binds: Mapping[str, Any]) -> Sequence[Any]:
+        self._left_alone = max(self._left_alone - 1, 0)
         rows: Sequence[Any] = await self._direct.fetch(self._scope, self.alone, binds)
         return rows
 

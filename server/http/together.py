@@ -65,13 +65,13 @@ class Together:
             else:
                 callers.setdefault(who, []).append(waiting)
         room = 0 if self._memory is None else self._memory.room
-        for those in callers.values():
+        for left, those in zip(range(len(callers), 0, -1), callers.values(), strict=True):
             known = self._known(those[0].request) if room > 0 else None
             if known is None and len(those) == 1:
                 those[0].go_alone()
             else:
-                for some in [those] if known is None else _parts(those, room):
-                    room -= self._start(some, known)
+                # a place for each of those who are still to come
+                room -= self._start(those, known, max(room - left + 1, 1))
 
     def _known(self, request: Request) -> Known | None:
         try:
@@ -79,7 +79,7 @@ class Together:
         except Exception:  # noqa: BLE001 (none of this turn may be left without an answer)
             return None
 
-    def _start(self, those: list[Waiting], known: Known | None) -> int:
+    def _start(self, those: list[Waiting], known: Known | None, room: int) -> int:
         """Answer the requests of one caller together, as far as they ask for rows; return how much room they take."""
         same: dict[_Asked, Reading | None] = {}
         for waiting in those:
@@ -89,13 +89,16 @@ class Together:
                 waiting.go_alone()
             else:
                 same[asked] = reading
+        kinds = {reading[0] for reading in same.values() if reading}
         if len(same) > 1 or (same and known):
-            turn = _Turn(same, known)
-            turn.first.track(asyncio.get_running_loop().create_task(self._answer(turn)))
-        else:
-            for asked in same:
-                asked.waiting.go_alone()
-        return len({reading[0] for reading in same.values() if reading})
+            parts = _parts([*same], room if len(kinds) == 1 else 1)
+            for some in parts:
+                turn = _Turn({asked: same[asked] for asked in some}, known)
+                turn.first.track(asyncio.get_running_loop().create_task(self._answer(turn)))
+            return max(len(kinds), len(parts))
+        for asked in same:
+            asked.waiting.go_alone()
+        return 0
 
     def _asked(self, waiting: Waiting) -> _Asked | None:
         request = waiting.request
@@ -198,8 +201,8 @@ class Together:
             self._pipeline.take_back(admitted, turn.caller)
 
 
-def _parts(those: list[Waiting], room: int) -> list[list[Waiting]]:
-    """Cut those who come together into even parts, in their order: while one is read, another can be answered.
+def _parts(those: list[_Asked], room: int) -> list[list[_Asked]]:
+    """Cut what is asked together into even parts, in its order: while one is read, another can be answered.
 
     All by one statement would come back all at once, time after time, and the server wait for PostgreSQL in between.
     """

@@ -145,9 +145,17 @@ async def test_pages_that_take_long_together_are_read_alone_and_so_are_some_afte
 
     assert sorted(busy.asked[:3]) == [[1], [1, 2], [2]]
     assert sorted(busy.asked[3:5]) == [[3], [4]]
-    assert sorted(busy.asked[5:]) == [[5], [6], [7]]
-    assert await shown(ask(pages, 8, 9)) == [[9, 10], [10, 11]]
-    assert busy.asked[-1] == [8, 9]
+    assert busy.asked[5:] == [[5, 6, 7]]
+
+
+async def test_who_already_waits_when_pages_take_too_long_is_read_alone_too(pages: Pages, busy: Busy) -> None:
+    busy.limit = 0
+    asked = ask(pages, *range(1, 25))
+    await settled()
+    busy.go.set()
+
+    assert await shown(asked) == [[n + 1, n + 2] for n in range(1, 25)]
+    assert [len(cursors) for cursors in busy.asked if len(cursors) > 1] == [8]
 
 
 async def test_several_are_read_alone_until_their_statement_may_be_made(pages: Pages, busy: Busy) -> None:

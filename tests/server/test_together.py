@@ -156,6 +156,21 @@ async def test_parts_of_a_turn_take_no_more_than_there_is_room(house: House, mon
     assert len(statements) == 1
 
 
+async def test_several_kinds_of_rows_are_not_cut_into_parts(house: House) -> None:
+    other = ONE.replace("nickname", "gender")
+    for _ in range(3):
+        await house.ask(house.door("SERVICE", other, id=house.world.id("Fan", FANS[0])))
+    doors = [house.fan("SERVICE", FANS[0]) for _ in range(MOST_TOGETHER)]
+    doors += [house.door("SERVICE", other, id=house.world.id("Fan", FANS[1])) for _ in range(MOST_TOGETHER)]
+
+    with statements_of(house.world.services.database) as statements:
+        answers = await house.ask(*doors)
+
+    ids = [house.world.id("Fan", name) for name in FANS[:2]]
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [ids[0]] * MOST_TOGETHER + [ids[1]] * MOST_TOGETHER
+    assert len(statements) == 2
+
+
 async def test_staff_who_come_together_are_answered_by_two_statements(house: House) -> None:
     own = ["g1/b1/d11#1", "g1/b1/d11#2"]
     doors = [house.fan("D11", name) for name in own]
