@@ -27,7 +27,7 @@ from server.http.waiting import Alike, Known, Memory, Waiting, Ways
 from server.http.watchdog import Watchdog
 
 Reading = tuple[Rows, int]
-MOST_TOGETHER = 16
+MOST_TOGETHER = 16  # rows of one statement, while there is room for another
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -95,7 +95,7 @@ class Together:
             for some in parts:
                 turn = _Turn({asked: same[asked] for asked in some}, known)
                 turn.first.track(asyncio.get_running_loop().create_task(self._answer(turn)))
-            return max(len(kinds), len(parts))
+            return max(len(kinds), len(parts)) if known else 0  # who is looked up shares statements with others
         for asked in same:
             asked.waiting.go_alone()
         return 0

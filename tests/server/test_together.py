@@ -171,6 +171,19 @@ async def test_several_kinds_of_rows_are_not_cut_into_parts(house: House) -> Non
     assert len(statements) == 2
 
 
+async def test_staff_of_a_turn_take_no_room_from_a_service(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    direct = house.world.services.database.direct
+    assert direct is not None
+    monkeypatch.setattr(direct, "_taken", direct._size // 2)
+    staff = [house.fan("D11", name) for name in ("g1/b1/d11#1", "g1/b1/d11#2")]
+    service = house.fan("SERVICE", FANS[0])
+
+    answers = await house.ask(*staff, service)
+
+    assert answers[-1]["data"]["fan"]["id"] == house.world.id("Fan", FANS[0])
+    assert not service.alone
+
+
 async def test_staff_who_come_together_are_answered_by_two_statements(house: House) -> None:
     own = ["g1/b1/d11#1", "g1/b1/d11#2"]
     doors = [house.fan("D11", name) for name in own]
