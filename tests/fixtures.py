@@ -12,7 +12,7 @@ from server.settings import Settings
 from tests import world as worlds
 from tests.world import Client, World
 
-__all__ = ["client", "graph_client", "plain_settings", "world"]
+__all__ = ["client", "graph_client", "plain", "plain_settings", "world"]
 
 
 @pytest.fixture
@@ -40,6 +40,14 @@ async def world(database: Database, plain_settings: Settings) -> AsyncIterator[W
 async def client(world: World, plain_settings: Settings) -> AsyncIterator[Client]:
     """Yield a client of the application on world W."""
     async with worlds.client_of(world, plain_settings) as found:
+        yield found
+
+
+@pytest.fixture
+async def plain(world: World, plain_settings: Settings) -> AsyncIterator[Client]:
+    """Yield a client of the same world that is answered by graphql-core alone."""
+    settings = plain_settings.model_copy(update={"executor": "reference"})
+    async with worlds.client_of(world, settings) as found:
         yield found
 
 

@@ -1,3 +1,3 @@
-from tests.fixtures import client, graph_client, plain_settings, world
+from tests.fixtures import client, graph_client, plain, plain_settings, world
 
-__all__ = ["client", "graph_client", "plain_settings", "world"]
+__all__ = ["client", "graph_client", "plain", "plain_settings", "world"]

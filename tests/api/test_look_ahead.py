@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +19,6 @@ from domain.tags.models import FanTag, Tag
 from schema.ids import decode
 from schema.lookahead import kept, lists, pages
 from schema.lookahead.lists import Hole, Texts
-from server.settings import Settings
-from tests import world as worlds
 from tests.cast import EVERYTHING, give, hire, make_role
 from tests.world import Client, World
 
@@ -37,14 +34,6 @@ WHOLE = """query($first: Int, $after: String, $last: Int, $before: String) {
       lastOrders(first: 2) { number state placedAt amount { amount } lines { title amount { currency } }
         fan { id tags { name } } } } } }"""
 ONE = "query($id: ID!) { fan(id: $id) { id nickname spend { amount } tags { name weight } dealer { name } } }"
-
-
-@pytest.fixture
-async def plain(world: World, plain_settings: Settings) -> AsyncIterator[Client]:
-    """Yield a client of the same world that is answered by graphql-core alone."""
-    settings = plain_settings.model_copy(update={"executor": "reference"})
-    async with worlds.client_of(world, settings) as client:
-        yield client
 
 
 async def ahead(client: Client, who: str, query: str, **variables: Any) -> dict[str, Any]:

@@ -1,17 +1,14 @@
 """Pages asked for at the same time, over the look-ahead: what each shows, to whom, and by how many statements."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from domain.direct import Direct
 from schema import staff_schema
-from server.settings import Settings
-from tests import world as worlds
 from tests.api.test_track_events import event, track
-from tests.world import Client, World
+from tests.world import Client
 
 pytestmark = pytest.mark.postgresql
 
@@ -25,14 +22,6 @@ CUT = "query($after: String) { fans(first: 2, after: $after) { edges { cursor no
 def _busy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have whoever comes wait for others, as under load."""
     monkeypatch.setattr(Direct, "is_busy", property(lambda direct: True))
-
-
-@pytest.fixture
-async def plain(world: World, plain_settings: Settings) -> AsyncIterator[Client]:
-    """Yield a client of the same world that is answered by graphql-core alone."""
-    settings = plain_settings.model_copy(update={"executor": "reference"})
-    async with worlds.client_of(world, settings) as client:
-        yield client
 
 
 def lists() -> list[tuple[str, str | None]]:
