@@ -72,10 +72,8 @@ def query(resolver: Resolver, graphql_type: Any, *, permission: str, cut: Any = 
     def plan(context: Any, given: dict[str, Any]) -> Any:
         return cut(context, **_converted(arguments, given, context))
 
-    def own_id(given: dict[str, Any]) -> int:
-        return int(_converted(arguments, given, None)["id"])
-
-    look_ahead = {"cut": cut and plan, "select": select, "own_id": own_id}
+    read_id = next((argument.shape.convert for argument in arguments if argument.name == "id"), None)
+    look_ahead = {"cut": cut and plan, "select": select, "read_id": read_id}
     metadata = {"permission": permission, "answer": answer, **look_ahead}
     # nullable, so that a refusal here does not take the other root fields of the document with it
     return _field(resolve, graphql_type | None, _described(resolver, permission), arguments, metadata)

@@ -58,7 +58,7 @@ class Gate:
         self._counts = walk.total.counts()
         self._pages = tuple(walk.pages)
         self._introspects = walk.introspects
-        self._sized_by_variables = any(not page.constant for page in walk.pages)
+        self.is_sized_by_variables = any(not page.constant for page in walk.pages)
         self._constant: dict[int, Measure] = {}
         self._refuse_counts()
 
@@ -83,7 +83,7 @@ class Gate:
             check_variables(variables, self.limits)
         index = self._index(operation_name)
         values = variables
-        if self._sized_by_variables and index is not None:
+        if self.is_sized_by_variables and index is not None:
             values = _with_defaults(self.operations[index], variables)
         for page in self._pages:
             page.check(values, max_page or self.limits.page, self.limits.ids)
@@ -104,7 +104,7 @@ class Gate:
         found = self._constant.get(index)
         if found is None:
             found = Measure(*self._counts, self._costs[index].evaluate(values))
-            if not self._sized_by_variables:
+            if not self.is_sized_by_variables:
                 self._constant[index] = found
         return found
 

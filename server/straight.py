@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from server.http import GraphQLEndpoint
-from server.http.request import ClientGone, Message, Request, joined_headers
+from server.http.negotiation import negotiate
+from server.http.request import ClientGone, HttpRefusal, Message, Request, joined_headers
 from server.http.response import Header, Response, of_fault
 
 _CLOSE = (b"connection", b"close")
@@ -44,7 +45,13 @@ class StraightProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read what came; a request whose body is still to come is begun, so that its time runs."""
         before = self._before
-        if before is not None and before.is_like(data) and self.cycle.response_complete:
+        if (
+            before is not None
+            and len(data) == before.length
+            and data.startswith(before.head)
+            and self.cycle.response_complete
+        ):
+            # one request again with the same head, to the byte, and a body of the same length
             self._repeat(before, data)
             return
         in_between = not self._open
@@ -118,10 +125,11 @@ class StraightProtocol(HttpToolsProtocol):
 
     def _repeat(self, before: "Before", data: bytes) -> None:
         """Take a request that is the one before up to its body: a parser that stands where it stood reads the same."""
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         request = Request("POST", before.path, before.heading.headers, client=before.heading.client)
         request.body = data[len(before.head) :]
         request.received = True
+        request.media = before.heading.media
         exchange = Exchange(self, before.endpoint, request, keep_alive=True)
         self.cycle = exchange  # type: ignore[assignment]
         self._begin(exchange)
@@ -130,11 +138,11 @@ class StraightProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if self.pipeline:
+        if self.flow.read_paused:
             self.flow.resume_reading()
+        if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
             return
-        self.flow.resume_reading()
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._watch_idle(self.timeout_keep_alive)
@@ -180,16 +188,22 @@ class StraightProtocol(HttpToolsProtocol):
         if not heading.straight or heading.length > endpoint.max_body:
             return None
         request = Request("POST", self.url.decode(), heading.headers, client=heading.client)
+        request.media = heading.media
         return Exchange(self, endpoint, request, keep_alive=parser.should_keep_alive())
 
     def _read_heading(self) -> "Heading":
         headers = joined_headers([(name.lower(), value) for name, value in self.headers])
         length = headers.get("content-length", "")
         is_known = length.isdecimal() and len(length) <= 9
+        try:
+            media = negotiate(headers)
+        except HttpRefusal:
+            media = None  # the endpoint says why
         return Heading(
             self.headers,
             headers,
             self._client(headers),
+            media,
             length=int(length) if is_known else 0,
             straight=is_known and not headers.keys() & _NOT_STRAIGHT,
         )
@@ -261,28 +275,27 @@ class StraightProtocol(HttpToolsProtocol):
         exchange.response_complete = True
         if exchange.disconnected or self.transport.is_closing():
             return
-        last = not exchange.keep_alive or _CLOSE in response.headers
-        head = _head(response.status, response.headers, closes=not exchange.keep_alive)
-        self.transport.write(
-            b"%b%bcontent-length: %d\r\n\r\n%b" % (head, self._date(), len(response.body), response.body)
-        )
-        if last:
+        status, headers, body = response
+        head, is_last = _head(status, headers, exchange.keep_alive)
+        if self.server_state.default_headers is not self._dated:
+            self._date()
+        self.transport.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (head, self._date_line, len(body), body))
+        if is_last:
             self.transport.close()
         self.on_response_complete()
 
-    def _date(self) -> bytes:
-        """Return the headers that every answer has; uvicorn makes the list anew each second."""
-        headers = self.server_state.default_headers
-        if headers is not self._dated:
-            self._dated, self._date_line = headers, b"".join([b"%b: %b\r\n" % pair for pair in headers])
-        return self._date_line
+    def _date(self) -> None:
+        """Write the headers that every answer has; uvicorn makes the list anew each second."""
+        self._dated = self.server_state.default_headers
+        self._date_line = b"".join([b"%b: %b\r\n" % pair for pair in self._dated])
 
 
 @lru_cache(maxsize=128)
-def _head(status: int, headers: tuple[Header, ...], *, closes: bool) -> bytes:
-    """Return status line and headers; they are of our own making, and few are different."""
-    more = (_CLOSE,) if closes and _CLOSE not in headers else ()
-    return STATUS_LINE[status] + b"".join([b"%b: %b\r\n" % pair for pair in (*headers, *more)])
+def _head(status: int, headers: tuple[Header, ...], keep_alive: bool) -> tuple[bytes, bool]:
+    """Return status line and headers, of which few are different, and whether they say that the connection ends."""
+    more = () if keep_alive or _CLOSE in headers else (_CLOSE,)
+    head = STATUS_LINE[status] + b"".join([b"%b: %b\r\n" % pair for pair in (*headers, *more)])
+    return head, _CLOSE in (*headers, *more)
 
 
 class Heading(NamedTuple):
@@ -291,6 +304,7 @@ class Heading(NamedTuple):
     raw: list[tuple[bytes, bytes]]
     headers: Mapping[str, str]
     client: str
+    media: str | None
     length: int
     straight: bool
 
@@ -303,10 +317,6 @@ class Before(NamedTuple):
     endpoint: GraphQLEndpoint
     path: str
     heading: Heading
-
-    def is_like(self, data: bytes) -> bool:
-        """Tell whether this is one request again with the same head, to the byte, and a body of the same length."""
-        return len(data) == self.length and data.startswith(self.head)
 
 
 class Exchange:

@@ -1,5 +1,6 @@
 """Operations executed by plans, a level at a time."""
 
-from schema.compiled.executor import CompiledExecutor, Counted, RowAsked
+from schema.compiled.cache import Operation
+from schema.compiled.executor import CompiledExecutor, Counted
 
-__all__ = ["CompiledExecutor", "Counted", "RowAsked"]
+__all__ = ["CompiledExecutor", "Counted", "Operation"]

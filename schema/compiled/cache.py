@@ -1,7 +1,7 @@
 """The operations in use with their plans, kept up to a number of bytes."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import (
@@ -23,6 +23,7 @@ from graphql.execution.values import VariableValues, VariableValueSource, input_
 from graphql.utilities.coerce_input_value import coerce_default_value
 
 from schema.compiled.plan import Plan
+from schema.lookahead.asked import RowAsked
 
 # measured: a plan with nothing in it, a field with the code generated for it, a character of the document that is held
 PLAN_BYTES, FIELD_BYTES, CHARACTER_BYTES = 4_000, 2_000, 160
@@ -42,16 +43,22 @@ class Operation:
         # what graphql-core would find out for each call
         signatures: list[Any] = [get_variable_signature(schema, found) for found in node.variable_definitions or ()]
         self._signatures = [(found, _leaf(found.type)) for found in signatures]
-        self.takes_leaves = all(leaf is not None for _, leaf in self._signatures)
+        self._takes_leaves = all(leaf is not None for _, leaf in self._signatures)
         self._turned_away = 0
         self._switches = sorted(set(_switches([node, *fragments])))
 
     def coerce(self, variables: dict[str, Any]) -> VariableValues | None:
         """Return the variables as graphql-core's `get_variable_values` does, or None where it has errors to tell."""
-        values = VariableValues({}, {})
+        coerced = self._coerced(variables)
+        if coerced is None:
+            return None
+        sent = [(found, variables.get(found.name, Undefined)) for found, _ in self._signatures]
+        return VariableValues({found.name: VariableValueSource(found, value) for found, value in sent}, coerced)
+
+    def _coerced(self, variables: dict[str, Any]) -> dict[str, Any] | None:
+        coerced: dict[str, Any] = {}
         for signature, leaf in self._signatures:
             sent = variables.get(signature.name, Undefined)
-            values.sources[signature.name] = VariableValueSource(signature, sent)
             if leaf is None and input_is_nested_too_deeply(sent, signature.type):
                 return None
             if sent is Undefined:
@@ -59,18 +66,32 @@ class Operation:
             elif leaf is None or sent is None:
                 value = coerce_input_value(sent, signature.type)
             else:
-                value = _coerce_leaf(leaf, sent)
+                try:
+                    # as `coerce_input_value` comes to do it for a leaf, without asking for every other kind first
+                    value = leaf.coerce_input_value(sent)
+                except Exception:  # noqa: BLE001 (whatever it is, the reference meets it too and says it)
+                    return None
             if value is not Undefined:
-                values.coerced[signature.name] = value
+                coerced[signature.name] = value
             elif sent is not Undefined or is_non_null_type(signature.type):
                 return None
-        return values
+        return coerced
 
-    def variant(self, values: VariableValues) -> tuple[Any, ...]:
+    def variant(self, coerced: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the key of the plan for these variables."""
         # another operation's fragment may switch on a name that stands for something else here
-        found = [values.coerced.get(name) for name in self._switches]
+        if not self._switches:
+            return ()
+        found = [coerced.get(name) for name in self._switches]
         return tuple([value if isinstance(value, bool) else None for value in found])
+
+    def row_asked(self, variables: dict[str, Any]) -> RowAsked | None:
+        """Return what is asked where that is one row by its id and has been planned, or None."""
+        coerced = self._coerced(variables) if self._takes_leaves else None
+        found, _ = (None, 0) if coerced is None else self.plans.get(self.variant(coerced), (None, 0))
+        if found is None or coerced is None or not found.is_one_row:
+            return None
+        return RowAsked(found, VariableValues({}, coerced))  # nobody asks where they come from
 
     def is_crowded(self) -> bool:
         """Tell whether to plan no more for now: who turns every switch makes a plan for one call in many only."""
@@ -124,14 +145,6 @@ def _leaf(kind: Any) -> Any:
     """Return the scalar or enum that a type is, nullable or not, or None."""
     inner = get_nullable_type(kind)
     return inner if is_leaf_type(inner) else None
-
-
-def _coerce_leaf(leaf: Any, sent: Any) -> Any:
-    """Coerce as `coerce_input_value` comes to do it for a leaf, without asking for every other kind first."""
-    try:
-        return leaf.coerce_input_value(sent)
-    except Exception:  # noqa: BLE001 (whatever it is, the reference meets it too and says it)
-        return Undefined
 
 
 def _switches(nodes: list[Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import strawberry
 from graphql import DocumentNode, ExecutionResult
@@ -14,8 +14,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from domain.errors import Timeout, Unavailable
 from schema.compiled.cache import Operation, Operations
 from schema.compiled.complete import value
-from schema.compiled.plan import Plan, Planner, PlanRoot, Root
-from schema.lookahead.rows import Rows
+from schema.compiled.plan import Plan, Planner, PlanRoot
 
 PATIENCE_SECONDS = 1.0
 
@@ -28,26 +27,6 @@ class Counted(ExecutionResult):
     def __init__(self, data: dict[str, Any], fields: int) -> None:
         super().__init__(data, None)
         self.fields = fields
-
-
-class RowAsked(NamedTuple):
-    """A query for one row by its id, with a plan that is kept and its variables."""
-
-    plan: Plan
-    root: Root
-    values: VariableValues
-
-    def reading(self, context: Any) -> tuple[Rows, int] | None:
-        """Return what reads such rows for this caller and the row's id, or None where the plan has to be run."""
-        try:
-            return None if self.plan.rests(context) else self.root.statement.reading(context, self.values)
-        except Exception:  # noqa: BLE001 (whoever runs the plan says what is wrong)
-            return None
-
-    def answered(self, context: Any, row: Any) -> dict[str, Any]:
-        """Return the data of the query with this row in it."""
-        self.plan.note(context, None)
-        return {**self.plan.keys, self.root.key: row}
 
 
 class CompiledExecutor:
@@ -93,16 +72,9 @@ class CompiledExecutor:
             schema, document, operation_name, variables, context, hide_suggestions=hide_suggestions, **given
         )
 
-    def row_asked(self, document: DocumentNode, name: str | None, variables: dict[str, Any]) -> RowAsked | None:
-        """Return what a valid query asks where that is one row by its id and has been planned, or None."""
-        operation = self._operations.find(document, name)
-        values = operation.coerce(variables) if operation and operation.takes_leaves else None
-        if operation is None or values is None:
-            return None
-        found, _ = operation.plans.get(operation.variant(values), (None, 0))
-        if found is None or len(found.roots) != 1 or not hasattr(found.roots[0].statement, "reading"):
-            return None
-        return RowAsked(found, found.roots[0], values)
+    def find(self, document: DocumentNode, name: str | None) -> Operation | None:
+        """Return the operation of a valid document that would run, with its plans, or None where there is none."""
+        return self._operations.find(document, name)
 
     def _find(
         self, document: DocumentNode, name: str | None, variables: dict[str, Any]
@@ -111,7 +83,7 @@ class CompiledExecutor:
         values = operation.coerce(variables) if operation else None
         if operation is None or values is None:
             return None, None
-        variant = operation.variant(values)
+        variant = operation.variant(values.coerced)
         found = operation.plans.get(variant)
         if found is not None:
             operation.plans.move_to_end(variant)

@@ -79,7 +79,8 @@ class Plan:
         self.roots: list[Root] = []
         self.payloads: dict[str, complete.Column] = {}  # of a mutation, which runs by an executor of its own
         self.mutation: type[Any] | None = None
-        self._falls: OrderedDict[str | None, Falls] = OrderedDict()
+        self.is_one_row = False  # by its id, read by a statement
+        self.falls: OrderedDict[str | None, Falls] = OrderedDict()
 
     async def query(self, context: Any, values: VariableValues) -> tuple[dict[str, Any], int | None]:
         """Return the data of a query, and how many fields it has where that is known without looking at it.
@@ -96,21 +97,21 @@ class Plan:
 
     def rests(self, context: Any) -> bool:
         """Tell whether this call is for the reference at once."""
-        if not self._falls:
+        if not self.falls:
             return False
         names = (None, context.viewer.principal)
-        return any(falls.rests() for name in names if (falls := self._falls.get(name)) is not None)
+        return any(falls.rests() for name in names if (falls := self.falls.get(name)) is not None)
 
     def note(self, context: Any, error: Exception | None) -> None:
         """Remember whether the plan held. What a caller is refused is theirs alone; a fault is everybody's."""
         if error is not None:
             name = context.viewer.principal if isinstance(error, DomainError | NotGiven) else None
-            self._falls.setdefault(name, Falls()).add()
-            if len(self._falls) > MAX_CALLERS:
-                self._falls.popitem(last=False)
-        elif self._falls:
-            self._falls.pop(None, None)
-            self._falls.pop(context.viewer.principal, None)
+            self.falls.setdefault(name, Falls()).add()
+            if len(self.falls) > MAX_CALLERS:
+                self.falls.popitem(last=False)
+        elif self.falls:
+            self.falls.pop(None, None)
+            self.falls.pop(context.viewer.principal, None)
 
 
 async def _answer(root: Root, context: Any, values: VariableValues, data: dict[str, Any]) -> int | None:
@@ -162,6 +163,7 @@ class Planner:
                 plan.payloads[key] = column
             else:
                 raise Bail
+        plan.is_one_row = len(plan.roots) == 1 and hasattr(plan.roots[0].statement, "reader")
         return plan
 
     def collect(self, kind: GraphQLObjectType, details: Details) -> dict[str, Details]:

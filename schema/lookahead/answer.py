@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from domain.direct import prepare
 from schema.lookahead.kept import Kept, Statement
 from schema.lookahead.pages import OnePage
-from schema.lookahead.root import Given, Root
+from schema.lookahead.root import Given, Root, sent
 from schema.lookahead.rows import Rows
 from schema.lookahead.selection import Collect, Reader, Selection, relations_below, written
 from schema.lookahead.text import NotInSql
@@ -56,33 +56,43 @@ class OneRow(Root):
 
     def __init__(self, kept: Kept, metadata: Mapping[str, Any], node: FieldNode, below: Selection) -> None:
         super().__init__(kept, metadata, node, written(below))
+        if "id" not in self._given:
+            raise NotInSql
+        self._id, self._read_id = self._given["id"], metadata["read_id"]
 
     async def run(self, context: Any, given: Given, variables: VariableValues) -> Written | None:
         """Return the row as JSON, or None where there is none to be written."""
         if context.services.database.direct is None:
             return None
-        changed = self._changed(variables)
-        if not changed:
+        if sent(self._id, variables) is None:
             return None  # null for what must not be: whoever answers in another way says so
         statement = self._find(context, variables, None, lambda: self._statement(context, variables))
         if statement is None or statement.rows is None:
             return None
         try:
-            found = await statement.rows.load(self._metadata["own_id"](changed))
+            found = await statement.rows.load(self.number(variables))
         except asyncpg.DataError:
             return None  # a value that PostgreSQL writes otherwise
         return None if found is None else Written(orjson.Fragment(found))
 
-    def reading(self, context: Any, variables: VariableValues) -> tuple[Rows, int] | None:
-        """Return what reads such rows with the caller's rights, and the id, where that is there: nothing is built.
+    @property
+    def is_the_same(self) -> bool:
+        """Tell whether one statement reads such rows whatever the variables are."""
+        return not self._fixed
+
+    def reader(self, context: Any, variables: VariableValues) -> Rows | None:
+        """Return what reads such rows with the caller's rights where that is there: nothing is built.
 
         Raise DomainError for who may read none.
         """
         key = self._key(context, variables, None)
         statement = None if key is None else self._kept.get(key)
-        if statement is None or statement.rows is None:
-            return None
-        return statement.rows, self._metadata["own_id"](self._changed(variables))
+        return None if statement is None else statement.rows
+
+    def number(self, variables: VariableValues) -> int:
+        """Return the number of the row that is asked for; raise DomainError for what is no id of such a one."""
+        number: int = self._read_id(sent(self._id, variables), "id")
+        return number
 
     def _statement(self, context: Any, variables: VariableValues) -> Statement:
         rows = self._metadata["select"](context.scope)

@@ -42,8 +42,8 @@ class Root:
 
     def _changed(self, variables: VariableValues) -> dict[str, Any]:
         """Return what was given for the arguments that change, but nulls."""
-        sent = {name: _sent(value, variables) for name, value in self._given.items()}
-        return {name: value for name, value in sent.items() if value is not None}
+        given = self._given.items()
+        return {name: found for name, value in given if (found := sent(value, variables)) is not None}
 
     def _find(
         self, context: Any, variables: VariableValues, shape: object, build: Callable[[], Statement]
@@ -80,7 +80,8 @@ class Root:
         return blake2b(written, digest_size=16).digest() if len(written) <= MAX_VARIABLE_BYTES else None
 
 
-def _sent(value: Any, variables: VariableValues) -> Any:
+def sent(value: Any, variables: VariableValues) -> Any:
+    """Return what was given for an argument, a literal or the value of a variable, or None."""
     if isinstance(value, VariableNode):
         return variables.coerced.get(value.name.value)
     return None if isinstance(value, NullValueNode) else value.value

@@ -13,7 +13,7 @@ from schema.errors import Log, mask_one
 from schema.gate import Limits
 from server.http.execution import ExecutorName, check_supported, executor_of
 from server.http.graphiql import GraphiQL
-from server.http.negotiation import check_content, response_type, wants_html
+from server.http.negotiation import negotiate, response_type, wants_html
 from server.http.params import Params, from_body, from_query_string
 from server.http.pipeline import Caller, Pipeline
 from server.http.request import ClientGone, HttpRefusal, Receive, Request, Scope, Send, read_body
@@ -142,12 +142,11 @@ class GraphQLEndpoint:
 
     async def _respond(self, request: Request, receive: Receive) -> Response:
         if request.method == "POST":
-            check_content(request)
-            media = response_type(request)
+            media = request.media or negotiate(request.headers)
         elif request.method == "GET" and self._page and wants_html(request):
             return Response(200, self._page.headers, self._page.body)
         elif request.method == "GET" and self._options.get_queries:
-            media = response_type(request)
+            media = response_type(request.headers)
         else:
             raise self._not_allowed()
         try:

@@ -1,5 +1,6 @@
 """Media types of GraphQL over HTTP: what a request may be sent as and what its answer is called."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from server.http.request import HttpRefusal, Request
@@ -14,9 +15,15 @@ _RANGES = {
 }
 
 
-def response_type(request: Request) -> str:
+def negotiate(headers: Mapping[str, str]) -> str:
+    """Return the media type of the answer to a body that is sent so; raise HttpRefusal 415 or 406."""
+    check_content(headers)
+    return response_type(headers)
+
+
+def response_type(headers: Mapping[str, str]) -> str:
     """Return the media type of the answer; raise HttpRefusal 406 where none that we speak is accepted."""
-    accept = request.headers.get("accept")
+    accept = headers.get("accept")
     if accept is None:
         return JSON
     found = _best(accept[:512])
@@ -53,12 +60,11 @@ def wants_html(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "").lower()
 
 
-def check_content(request: Request) -> None:
+def check_content(headers: Mapping[str, str]) -> None:
     """Refuse a body that is not plain UTF-8 JSON; raise HttpRefusal 415.
 
     A form or text/plain body would need no preflight, so any web page could send it in a user's name.
     """
-    headers = request.headers
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise HttpRefusal(415, "Compressed bodies are not accepted.")
     if not _is_json(headers.get("content-type", "")[:256]):

@@ -9,8 +9,9 @@ import orjson
 
 from server.http.request import HttpRefusal, Request
 
-# every key ends so, and within a string nothing else can without a backslash: as many as keys were read are all of them
-_KEY_ENDS = re.compile(rb'"\s*:')
+# every key ends so or so, and within a string nothing else can without a backslash: as many as keys were read are all
+# of them
+_KEY_END, _SPACED_KEY_END = b'":', re.compile(rb'"\s+:')
 _NUL_ESCAPE = re.compile(rb"\\u(?:0000|\{0+\})")
 
 
@@ -52,22 +53,23 @@ def decode_json(raw: bytes) -> Any:
     try:
         # orjson refuses all but duplicate keys and integers over 64 bits; where there may be any, a second reading does
         decoded = orjson.loads(raw)
-        return decoded if _is_plain(decoded, len(_KEY_ENDS.findall(raw))) else _decode(raw.decode())
+        keys = raw.count(_KEY_END) + len(_SPACED_KEY_END.findall(raw))
+        return decoded if _is_plain(decoded, keys) else _decode(raw.decode())
     except (ValueError, RecursionError):
         raise HttpRefusal(400, "The body is not valid JSON.") from None
 
 
 def _is_plain(decoded: Any, keys: int) -> bool:
     """Tell whether the text had no key twice, for it had at most this many, and no number that was read as a float."""
-    waiting = [decoded]
-    while waiting:
-        value = waiting.pop()
-        if type(value) is dict:
+    found = [decoded]
+    for value in found:  # which grows
+        kind = type(value)
+        if kind is dict:
             keys -= len(value)
-            waiting += value.values()
-        elif type(value) is list:
-            waiting += value
-        elif type(value) is float:
+            found += value.values()
+        elif kind is list:
+            found += value
+        elif kind is float:
             return False
     return keys == 0
 
@@ -99,6 +101,7 @@ def read_params(values: Any) -> Params:
         raise HttpRefusal(400, "`operationName` must be a string.")
     if not (variables is None or isinstance(variables, dict)):
         raise HttpRefusal(400, "`variables` must be an object.")
-    if not isinstance(values.get("extensions", {}), dict | None):
+    extensions = values.get("extensions")
+    if not (extensions is None or isinstance(extensions, dict)):
         raise HttpRefusal(400, "`extensions` must be an object.")
     return Params(query, name, variables or {})

@@ -9,9 +9,10 @@ import strawberry
 from graphql import ExecutionResult, GraphQLError, GraphQLSyntaxError, OperationType
 
 from domain.errors import BadInput, DomainError
-from schema.compiled import CompiledExecutor, Counted, RowAsked
+from schema.compiled import CompiledExecutor, Counted, Operation
 from schema.errors import ErrorCode, Log, mask, mask_one
 from schema.gate import Limits, Measure, TooComplex
+from schema.inputs import check_variables
 from schema.written import count_fields
 from server.http.documents import Documents, Prepared
 from server.http.execution import execute_operation
@@ -22,9 +23,10 @@ from server.http.streams import Stream, open_stream
 from server.http.throttle import Throttle, Throttled
 
 _UNMEASURED = Measure()
-_QUERIES = frozenset({OperationType.QUERY})
-_ANSWERED = frozenset({OperationType.QUERY, OperationType.MUTATION})
-_ALL = frozenset(OperationType)
+# in tuples, where a member is found without being hashed, which an enum does in Python
+_QUERIES = (OperationType.QUERY,)
+_ANSWERED = (OperationType.QUERY, OperationType.MUTATION)
+_ALL = tuple(OperationType)
 
 
 class Caller(NamedTuple):
@@ -85,11 +87,12 @@ class Pipeline:
     ) -> None:
         self._schema = schema
         self._documents = Documents(schema._schema, limits, document_bytes)  # noqa: SLF001 (no public name)
+        self._limits = limits
         self._throttle = throttle
         self._introspection = introspection
         self._log = log
         self._execute = execute
-        self._row_asked = execute.row_asked if isinstance(execute, CompiledExecutor) else None
+        self._find = execute.find if isinstance(execute, CompiledExecutor) else None
 
     async def run(self, params: Params, caller: Caller, context: Any, *, queries_only: bool) -> Outcome:
         """Run one operation; every refusal is an outcome too, except HttpRefusal 405 for a mutation by GET."""
@@ -123,7 +126,18 @@ class Pipeline:
         results = await asyncio.gather(*(subscription.stream.answer(row, context) for row in rows))
         return [self.finished(result, caller, measure) for result in results]
 
-    def admit(self, params: Params, caller: Caller, allowed: frozenset[OperationType] = _QUERIES) -> Admitted | Outcome:
+    def admit_like(self, params: Params, caller: Caller, before: Admitted | None) -> Admitted | Outcome:
+        """Let a query through as one of the same text and name that this caller was let through with just before."""
+        if before is None or before.prepared.gate.is_sized_by_variables:
+            return self.admit(params, caller)
+        try:
+            check_variables(params.variables, self._limits)
+            self._throttle.spend(caller.key, max(before.measure.cost, 1))
+        except DomainError as error:
+            return self._refused(error, caller, before.measure)
+        return before
+
+    def admit(self, params: Params, caller: Caller, allowed: Sequence[OperationType] = _QUERIES) -> Admitted | Outcome:
         """Let an operation through the gate, the bucket and the spec's rules, or say why not."""
         introspection = self._introspection or caller.introspection
         measure = _UNMEASURED
@@ -140,9 +154,10 @@ class Pipeline:
             self._throttle.spend(caller.key, max(measure.cost, 1))
         except (GraphQLSyntaxError, DomainError) as error:
             return self._refused(error, caller, measure)
-        errors = self._documents.validate(prepared, hide_suggestions=not introspection)
-        if errors:
-            return Outcome(mask(errors, self._log), cost=self._report(caller, measure, 0))
+        if not prepared.valid:
+            errors = self._documents.validate(prepared, hide_suggestions=not introspection)
+            if errors:
+                return Outcome(mask(errors, self._log), cost=self._report(caller, measure, 0))
         return Admitted(prepared, measure, hide_suggestions=not introspection)
 
     async def _run(self, admitted: Admitted, params: Params, caller: Caller, context: Any) -> Outcome:
@@ -166,12 +181,12 @@ class Pipeline:
             hide_suggestions=admitted.hide_suggestions,
         )
 
-    def row_asked(self, params: Params) -> RowAsked | None:
-        """Return what an operation that was answered before asks, where that is one row by its id; charge nothing."""
-        prepared = self._documents.find(params.query) if self._row_asked is not None else None
-        if prepared is None or self._row_asked is None:
+    def planned(self, params: Params) -> Operation | None:
+        """Return an operation that was found valid before, with its plans where such are made; charge nothing."""
+        prepared = self._documents.find(params.query) if self._find is not None else None
+        if prepared is None or self._find is None:
             return None
-        return self._row_asked(prepared.document, params.operation_name, params.variables)
+        return self._find(prepared.document, params.operation_name)
 
     def take_back(self, admitted: Admitted, caller: Caller) -> None:
         """Give back all points of an operation that will be admitted again."""
@@ -193,17 +208,29 @@ class Pipeline:
             data = orjson.dumps(result.data)
         except TypeError as error:
             return Outcome([mask_one(error, self._log)], cost=self._report(caller, measure, 0))
-        actual = result.fields if isinstance(result, Counted) else count_fields(data)
-        back = max(measure.cost - max(actual, 1), 0)
-        left, rate = self._throttle.refund(caller.key, back), self._throttle.rate
-        return Outcome(errors, data, CostReport(measure.cost, actual, rate.maximum, left, rate.restore))
+        fields = result.fields if isinstance(result, Counted) else None
+        return self.answered(data, caller, measure, errors, fields)
+
+    def answered(
+        self,
+        data: bytes,
+        caller: Caller,
+        measure: Measure,
+        errors: Sequence[dict[str, Any]] = (),
+        fields: int | None = None,
+    ) -> Outcome:
+        """Make the outcome of data that is written, whose `fields` are counted where nobody did, and give back too."""
+        actual, cost, rate = count_fields(data) if fields is None else fields, measure.cost, self._throttle.rate
+        back = cost - (actual or 1)  # an answer costs a point at least
+        left = self._throttle.refund(caller.key, max(0, back))
+        return Outcome(errors, data, CostReport(cost, actual, rate.maximum, left, rate.restore))
 
     def _report(self, caller: Caller, measure: Measure, actual: int) -> CostReport:
         rate = self._throttle.rate
         return CostReport(measure.cost, actual, rate.maximum, self._throttle.available(caller.key), rate.restore)
 
 
-def _check_type(prepared: Prepared, name: str | None, allowed: frozenset[OperationType]) -> None:
+def _check_type(prepared: Prepared, name: str | None, allowed: Sequence[OperationType]) -> None:
     operation = prepared.gate.operation(name)
     if operation is None or operation.operation in allowed:
         return

@@ -27,10 +27,11 @@ class Request:
     """One HTTP request; `headers` by lower-case name, `body` the raw bytes, for signatures over them.
 
     `client` is the peer's address, an empty string where the server does not tell; `received` says that the body is
-    whole, and `params` what was read from it already.
+    whole, and `params` what was read from it already. `media` is the type of the answer where the headers were found
+    to be in order before.
     """
 
-    __slots__ = ("body", "client", "headers", "method", "params", "path", "query_string", "received")
+    __slots__ = ("body", "client", "headers", "media", "method", "params", "path", "query_string", "received")
 
     def __init__(self, method: str, path: str, headers: Mapping[str, str], *, client: str, query: bytes = b"") -> None:
         self.method = method
@@ -41,6 +42,7 @@ class Request:
         self.body = b""
         self.received = False
         self.params: Any = None
+        self.media: str | None = None
 
     @classmethod
     def of_scope(cls, scope: Scope) -> "Request":

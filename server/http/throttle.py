@@ -30,44 +30,37 @@ class Throttle:
 
     def __init__(self, rate: Rate, callers: int = 100_000, clock: Callable[[], float] = time.monotonic) -> None:
         self.rate = rate
+        self._maximum = float(rate.maximum)
         self._callers = callers
         self._clock = clock
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def spend(self, key: str, points: int) -> None:
         """Take points; raise Throttled, and take none, when there are too few."""
-        bucket = self._bucket(key)
-        self._fill(bucket)
+        bucket = self._filled(key)
         if points > bucket.level:
             raise Throttled(max(1, math.ceil((points - bucket.level) / self.rate.restore)))
         bucket.level -= points
 
     def refund(self, key: str, points: int) -> int:
         """Give back what the answer turned out not to need, and return how many points are left."""
-        bucket = self._bucket(key)
-        self._fill(bucket)
-        bucket.level = min(bucket.level + points, float(self.rate.maximum))
+        bucket = self._filled(key)
+        bucket.level = min(bucket.level + points, self._maximum)
         return int(bucket.level)
 
     def available(self, key: str) -> int:
         """Return how many points are left."""
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            return self.rate.maximum
-        self._fill(bucket)
-        return int(bucket.level)
+        return self.rate.maximum if key not in self._buckets else int(self._filled(key).level)
 
-    def _fill(self, bucket: "_Bucket") -> None:
-        now = self._clock()
-        bucket.level = min(bucket.level + (now - bucket.then) * self.rate.restore, float(self.rate.maximum))
-        bucket.then = now
-
-    def _bucket(self, key: str) -> "_Bucket":
-        found = self._buckets.get(key)
+    def _filled(self, key: str) -> "_Bucket":
+        """Return a caller's bucket with what came back until now."""
+        now, found = self._clock(), self._buckets.get(key)
         if found is not None:
             self._buckets.move_to_end(key)
+            found.level = min(found.level + (now - found.then) * self.rate.restore, self._maximum)
+            found.then = now
             return found
-        made = self._buckets[key] = _Bucket(float(self.rate.maximum), self._clock())
+        made = self._buckets[key] = _Bucket(self._maximum, now)
         if len(self._buckets) > self._callers:
             self._buckets.popitem(last=False)
         return made

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult
 
 from domain.errors import Timeout, Unavailable
-from schema.compiled.executor import PATIENCE_SECONDS, RowAsked
+from schema.compiled import Operation
+from schema.compiled.executor import PATIENCE_SECONDS
+from schema.lookahead.asked import Readings, RowAsked
 from schema.lookahead.rows import Rows
-from server.http.negotiation import check_content, response_type
+from server.http.negotiation import negotiate
 from server.http.params import Params, from_body
 from server.http.pipeline import Admitted, Caller, Pipeline
 from server.http.request import Request
@@ -27,6 +28,7 @@ from server.http.waiting import Alike, Known, Memory, Waiting, Ways
 from server.http.watchdog import Watchdog
 
 Reading = tuple[Rows, int]
+_Operations = dict[tuple[str, str | None], Operation | None]
 MOST_TOGETHER = 16  # rows of one statement, while there is room for another
 
 
@@ -82,9 +84,10 @@ class Together:
     def _start(self, those: list[Waiting], known: Known | None, room: int) -> int:
         """Answer the requests of one caller together, as far as they ask for rows; return how much room they take."""
         same: dict[_Asked, Reading | None] = {}
+        readings, operations = Readings(known.context) if known else None, _Operations()
         for waiting in those:
-            asked = self._asked(waiting)
-            reading = asked.row.reading(known.context) if asked and known else None
+            asked = self._asked(waiting, operations)
+            reading = readings.of(asked.row) if asked and readings else None
             if asked is None or (known and reading is None):
                 waiting.go_alone()
             else:
@@ -100,13 +103,16 @@ class Together:
             asked.waiting.go_alone()
         return 0
 
-    def _asked(self, waiting: Waiting) -> _Asked | None:
+    def _asked(self, waiting: Waiting, operations: _Operations) -> _Asked | None:
         request = waiting.request
         try:
-            check_content(request)
-            media = response_type(request)
+            media = request.media or negotiate(request.headers)
             params = request.params = from_body(request.body)
-            row = self._pipeline.row_asked(params)
+            key = params[:2]  # the text and the name of the operation
+            if key not in operations:
+                operations[key] = self._pipeline.planned(params)
+            operation = operations[key]
+            row = None if operation is None else operation.row_asked(params.variables)
         except Exception:  # noqa: BLE001 (a refusal, or a fault of ours: alone, they hear it)
             return None
         return None if row is None else _Asked(waiting, params, media, row)
@@ -132,14 +138,15 @@ class Together:
         context = turn.known.context if turn.known else await self._ways.make_context(request)
         turn.caller = caller = self._ways.describe_caller(context, request)
         reads: dict[Rows, dict[_Asked, int]] = {}
+        readings, before = Readings(context), dict[Any, Admitted]()
         for asked, reading in turn.same.items():
-            found = reading or asked.row.reading(context)
+            found, plan = reading or readings.of(asked.row), asked.row.plan
             # nothing is read for who is over a limit: alone, they hear so
-            admitted = None if found is None else self._pipeline.admit(asked.params, caller)
+            admitted = None if found is None else self._pipeline.admit_like(asked.params, caller, before.get(plan))
             if found is None or not isinstance(admitted, Admitted):
                 self._send_alone([asked], turn)
             else:
-                turn.paid[asked.waiting] = admitted
+                turn.paid[asked.waiting] = before[plan] = admitted
                 reads.setdefault(found[0], {})[asked] = found[1]
         groups = [self._read(rows, wanted, context, caller, turn) for rows, wanted in reads.items()]
         if len(groups) == 1:
@@ -167,8 +174,8 @@ class Together:
             if text is None:
                 self._send_alone([asked], turn)  # what is missing, or not theirs to see, is said in words
                 continue
-            data = asked.row.answered(context, orjson.Fragment(text))
-            outcome = self._pipeline.finished(ExecutionResult(data, None), caller, turn.paid[asked.waiting].measure)
+            data = orjson.dumps(asked.row.answered(context, orjson.Fragment(text)))
+            outcome = self._pipeline.answered(data, caller, turn.paid[asked.waiting].measure)
             response = of_outcome(outcome, asked.media)
             del turn.paid[asked.waiting]
             turn.finish(asked, response)

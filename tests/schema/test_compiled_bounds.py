@@ -175,7 +175,7 @@ async def test_a_plan_remembers_the_refusals_of_a_number_of_callers() -> None:
 
     ((found, _),) = next(iter(asked.executor._operations._kept.values())).plans.values()
     assert found is not None
-    assert len(found._falls) == plan.MAX_CALLERS
+    assert len(found.falls) == plan.MAX_CALLERS
 
 
 async def test_a_switch_of_another_operation_is_none_of_this_one() -> None:

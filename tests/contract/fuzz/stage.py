@@ -141,7 +141,8 @@ class Actor:
         endpoint = self.endpoints[request.path.encode()]
         try:
             params = from_body(request.body.encode())
-            return request.query_string is None and endpoint._pipeline.row_asked(params) is not None
+            operation = endpoint._pipeline.planned(params) if request.query_string is None else None
+            return operation is not None and operation.row_asked(params.variables) is not None
         except (HttpRefusal, UnicodeEncodeError):
             return False
 
