@@ -170,6 +170,19 @@ async def test_a_head_that_comes_again_in_another_way_is_parsed(repeated: list[b
     assert repeated == [one]
 
 
+async def test_a_head_that_comes_again_is_answered_in_the_type_it_accepts(repeated: list[bytes]) -> None:
+    new, old = "application/graphql-response+json", "application/json"
+    async with serving() as served, served.connection() as wire:
+        for accept in (new, new, old, old, "text/html", "text/html", new):
+            wire.send(post(headers=f"accept: {accept}\r\n"))
+            status, headers, answer = await wire.read()
+            assert (status, headers["content-type"].partition(";")[0]) == (
+                (200, accept) if "json" in accept else (406, old)
+            )
+            assert ("errors" in answer) == (status != 200)
+    assert len(repeated) == 3
+
+
 async def test_a_head_that_comes_again_waits_for_the_answer_before(repeated: list[bytes]) -> None:
     slow, quick = post("{ slow(seconds: 0.2) }"), post("{ x: hello           }")
     assert len(slow) == len(quick)

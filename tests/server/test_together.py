@@ -224,6 +224,38 @@ async def test_what_is_unusual_goes_alone_and_costs_the_others_nothing(house: Ho
     assert [door.alone for door in doors] == [False, True, False, True, True, True]
 
 
+async def test_requests_of_one_text_are_measured_each_by_their_own_variables(house: House) -> None:
+    query = "query($id: ID!, $n: Int!) { fan(id: $id) { id tags(first: $n) { name } } }"
+    fan = house.world.id("Fan", FANS[0])
+    for n in (1, 2, 1, 2, 1, 2):
+        await house.ask(house.door("SERVICE", query, id=fan, n=n))
+    before = house.left()
+
+    answers = await house.ask(*[house.door("SERVICE", query, id=fan, n=n) for n in (1, 10**6, 2)])
+
+    assert [codes([answer]) for answer in answers if "errors" in answer] == [["BAD_USER_INPUT"]]
+    assert [answer.get("data") is not None for answer in answers] == [True, False, True]
+    assert len(answers[0]["data"]["fan"]["tags"]) == 1 < len(answers[2]["data"]["fan"]["tags"])
+    one, two = (answers[place]["extensions"]["cost"]["requested"] for place in (0, 2))
+    assert one < two
+    assert before - house.left() == paid([answers[0], answers[2]])
+
+
+async def test_of_one_text_each_input_is_held_to_the_limits(house: House) -> None:
+    fan = house.world.id("Fan", FANS[0])
+    deep: Any = 1
+    for _ in range(100):
+        deep = [deep]
+    doors = [house.door("SERVICE", ONE, id=fan, more=more) for more in (1, deep, 2**63, 2)]
+    before = house.left()
+
+    answers = await house.ask(*doors)
+
+    assert ["errors" in answer for answer in answers] == [False, True, True, False]
+    assert codes(answers[1:3]) == ["BAD_USER_INPUT"] * 2
+    assert before - house.left() == paid([answers[0], answers[3]])
+
+
 async def test_two_callers_see_each_their_own(house: House) -> None:
     doors = [house.fan(who, name) for name in FANS[:2] for who in ("SERVICE", "D11")]
 
