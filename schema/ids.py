@@ -21,7 +21,8 @@ def decode(text: str, name: str) -> tuple[str, int]:
         kind, _, digits = plain.partition(b":")
         if not (kind.isalpha() and digits.isdigit()) or len(kind) > MAX_KIND or len(digits) > MAX_DIGITS:
             raise ValueError(text)
-        if (number := int(digits)) >= 2**63:
+        number = int(digits)
+        if number >= 2**63:
             raise ValueError(text)
         return kind.decode(), number
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -23,11 +23,23 @@ from graphql.execution.values import VariableValues, VariableValueSource, input_
 from graphql.utilities.coerce_input_value import coerce_default_value
 
 from schema.compiled.plan import Plan
-from schema.lookahead.asked import RowAsked
 
 # measured: a plan with nothing in it, a field with the code generated for it, a character of the document that is held
 PLAN_BYTES, FIELD_BYTES, CHARACTER_BYTES = 4_000, 2_000, 160
 MAX_VARIANTS = 16  # plans of one operation: one for each set of skip and include values
+
+
+class RowAsked(NamedTuple):
+    """A query for one row by its id: a plan that is kept, and its variables, without what they were coerced from."""
+
+    plan: Plan
+    values: VariableValues
+
+    def answered(self, context: Any, row: Any) -> dict[str, Any]:
+        """Return the data of the query with this row in it."""
+        if self.plan.falls:
+            self.plan.note(context, None)
+        return {**self.plan.keys, self.plan.roots[0].key: row}
 
 
 class Operation:
@@ -79,9 +91,9 @@ class Operation:
 
     def variant(self, coerced: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the key of the plan for these variables."""
-        # another operation's fragment may switch on a name that stands for something else here
         if not self._switches:
             return ()
+        # another operation's fragment may switch on a name that stands for something else here
         found = [coerced.get(name) for name in self._switches]
         return tuple([value if isinstance(value, bool) else None for value in found])
 
@@ -91,7 +103,7 @@ class Operation:
         found, _ = (None, 0) if coerced is None else self.plans.get(self.variant(coerced), (None, 0))
         if found is None or coerced is None or not found.is_one_row:
             return None
-        return RowAsked(found, VariableValues({}, coerced))  # nobody asks where they come from
+        return RowAsked(found, VariableValues({}, coerced))
 
     def is_crowded(self) -> bool:
         """Tell whether to plan no more for now: who turns every switch makes a plan for one call in many only."""

@@ -154,10 +154,9 @@ class Pipeline:
             self._throttle.spend(caller.key, max(measure.cost, 1))
         except (GraphQLSyntaxError, DomainError) as error:
             return self._refused(error, caller, measure)
-        if not prepared.valid:
-            errors = self._documents.validate(prepared, hide_suggestions=not introspection)
-            if errors:
-                return Outcome(mask(errors, self._log), cost=self._report(caller, measure, 0))
+        errors = self._documents.validate(prepared, hide_suggestions=not introspection)
+        if errors:
+            return Outcome(mask(errors, self._log), cost=self._report(caller, measure, 0))
         return Admitted(prepared, measure, hide_suggestions=not introspection)
 
     async def _run(self, admitted: Admitted, params: Params, caller: Caller, context: Any) -> Outcome:
@@ -219,7 +218,10 @@ class Pipeline:
         errors: Sequence[dict[str, Any]] = (),
         fields: int | None = None,
     ) -> Outcome:
-        """Make the outcome of data that is written, whose `fields` are counted where nobody did, and give back too."""
+        """Make the outcome of written data and give back the points it did not need.
+
+        Its fields are counted where `fields` does not say how many there are.
+        """
         actual, cost, rate = count_fields(data) if fields is None else fields, measure.cost, self._throttle.rate
         back = cost - (actual or 1)  # an answer costs a point at least
         left = self._throttle.refund(caller.key, max(0, back))

@@ -77,7 +77,7 @@ class Outcome(NamedTuple):
 def encode(outcome: Outcome) -> bytes:
     """Return the JSON of an answer."""
     if outcome.data is not None and outcome.cost is not None and not outcome.errors:
-        return b'{"data":%b,"extensions":%b}' % (outcome.data, _COST % outcome.cost)  # what nearly all are
+        return b'{"data":%b,"extensions":%b}' % (outcome.data, outcome.cost.encode())  # what nearly all are
     parts = []
     if outcome.data is not None:
         parts.append(b'"data":' + outcome.data)

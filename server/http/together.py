@@ -2,8 +2,9 @@
 
 A task, a look-up of the caller and a statement cost more than all else that the smallest query needs; those who come
 together share them, and for a service that is known from before the statement itself asks whether it still stands.
-Either begins after all of them came, so a right that was taken away is gone for each of them. Gate, bucket, measure
-and log are each request's own. Whatever is unusual about a request, it goes alone, having spent nothing.
+Either begins after all of them came, so a right that was taken away is gone for each of them. The limits on variables,
+the bucket and the log are each request's own; what depends on the text alone is found once. Whatever is unusual about a
+request, it goes alone, having spent nothing.
 """
 
 import asyncio
@@ -15,20 +16,19 @@ from typing import Any
 import orjson
 
 from domain.errors import Timeout, Unavailable
-from schema.compiled import Operation
+from schema.compiled import Operation, RowAsked
 from schema.compiled.executor import PATIENCE_SECONDS
-from schema.lookahead.asked import Readings, RowAsked
 from schema.lookahead.rows import Rows
 from server.http.negotiation import negotiate
 from server.http.params import Params, from_body
 from server.http.pipeline import Admitted, Caller, Pipeline
+from server.http.readings import Reading, Readings
 from server.http.request import Request
 from server.http.response import Response, of_fault, of_outcome
 from server.http.waiting import Alike, Known, Memory, Waiting, Ways
 from server.http.watchdog import Watchdog
 
-Reading = tuple[Rows, int]
-_Operations = dict[tuple[str, str | None], Operation | None]
+_TextAndName = tuple[str, str | None]
 MOST_TOGETHER = 16  # rows of one statement, while there is room for another
 
 
@@ -84,7 +84,8 @@ class Together:
     def _start(self, those: list[Waiting], known: Known | None, room: int) -> int:
         """Answer the requests of one caller together, as far as they ask for rows; return how much room they take."""
         same: dict[_Asked, Reading | None] = {}
-        readings, operations = Readings(known.context) if known else None, _Operations()
+        readings = Readings(known.context) if known else None
+        operations: dict[_TextAndName, Operation | None] = {}
         for waiting in those:
             asked = self._asked(waiting, operations)
             reading = readings.of(asked.row) if asked and readings else None
@@ -103,15 +104,15 @@ class Together:
             asked.waiting.go_alone()
         return 0
 
-    def _asked(self, waiting: Waiting, operations: _Operations) -> _Asked | None:
+    def _asked(self, waiting: Waiting, operations: dict[_TextAndName, Operation | None]) -> _Asked | None:
         request = waiting.request
         try:
             media = request.media or negotiate(request.headers)
             params = request.params = from_body(request.body)
-            key = params[:2]  # the text and the name of the operation
-            if key not in operations:
-                operations[key] = self._pipeline.planned(params)
-            operation = operations[key]
+            text = params.query, params.operation_name
+            if text not in operations:
+                operations[text] = self._pipeline.planned(params)
+            operation = operations[text]
             row = None if operation is None else operation.row_asked(params.variables)
         except Exception:  # noqa: BLE001 (a refusal, or a fault of ours: alone, they hear it)
             return None
@@ -138,15 +139,16 @@ class Together:
         context = turn.known.context if turn.known else await self._ways.make_context(request)
         turn.caller = caller = self._ways.describe_caller(context, request)
         reads: dict[Rows, dict[_Asked, int]] = {}
-        readings, before = Readings(context), dict[Any, Admitted]()
+        readings, before = Readings(context), dict[_TextAndName, Admitted]()
         for asked, reading in turn.same.items():
-            found, plan = reading or readings.of(asked.row), asked.row.plan
+            found, params = reading or readings.of(asked.row), asked.params
+            text = params.query, params.operation_name
             # nothing is read for who is over a limit: alone, they hear so
-            admitted = None if found is None else self._pipeline.admit_like(asked.params, caller, before.get(plan))
+            admitted = None if found is None else self._pipeline.admit_like(params, caller, before.get(text))
             if found is None or not isinstance(admitted, Admitted):
                 self._send_alone([asked], turn)
             else:
-                turn.paid[asked.waiting] = before[plan] = admitted
+                turn.paid[asked.waiting] = before[text] = admitted
                 reads.setdefault(found[0], {})[asked] = found[1]
         groups = [self._read(rows, wanted, context, caller, turn) for rows, wanted in reads.items()]
         if len(groups) == 1:

@@ -19,11 +19,15 @@ from domain.access.models import ApiKey, Grant
 from domain.fans.models import Fan
 from domain.tables import table_of
 from domain.tenancy.models import Group
+from schema.compiled import plan
+from schema.gate import Gate
 from schema.ids import encode
 from schema.lookahead import kept
+from schema.lookahead.answer import OneRow
 from schema.lookahead.rows import Rows
 from server.app import create_app
 from server.http import GraphQLEndpoint, together
+from server.http.params import Params
 from server.http.throttle import Throttle
 from server.http.together import MOST_TOGETHER
 from server.runtime import Runtime
@@ -59,12 +63,12 @@ class House:
         (key,) = [key for key in self.throttle._buckets if key.startswith("api_key:")]
         return self.throttle.available(key)
 
-    def door(self, who: str | None, query: str, **variables: Any) -> Door:
+    def door(self, who: str | None, query: str, name: str | None = None, **variables: Any) -> Door:
         """Bring a request to the endpoint, without knocking yet."""
         headers = {"content-type": "application/json"}
         if who is not None:
             headers["authorization"] = f"Bearer {self.world.token(who)}"
-        body = json.dumps({"query": query, "variables": variables}).encode()
+        body = json.dumps({"query": query, "operationName": name, "variables": variables}).encode()
         return Door.of(self.endpoint, "/graphql", headers, body)
 
     async def ask(self, *doors: Door) -> list[dict[str, Any]]:
@@ -231,14 +235,91 @@ async def test_requests_of_one_text_are_measured_each_by_their_own_variables(hou
         await house.ask(house.door("SERVICE", query, id=fan, n=n))
     before = house.left()
 
-    answers = await house.ask(*[house.door("SERVICE", query, id=fan, n=n) for n in (1, 10**6, 2)])
+    doors = [house.door("SERVICE", query, id=fan, n=n) for n in (1, 10**6, 2)]
+    answers = await house.ask(*doors)
 
+    assert [door.alone for door in doors] == [False, True, False]
     assert [codes([answer]) for answer in answers if "errors" in answer] == [["BAD_USER_INPUT"]]
     assert [answer.get("data") is not None for answer in answers] == [True, False, True]
     assert len(answers[0]["data"]["fan"]["tags"]) == 1 < len(answers[2]["data"]["fan"]["tags"])
     one, two = (answers[place]["extensions"]["cost"]["requested"] for place in (0, 2))
     assert one < two
     assert before - house.left() == paid([answers[0], answers[2]])
+
+
+async def test_what_queries_of_one_text_have_in_common_is_found_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+
+    def noting(owner: Any, name: str) -> None:
+        before = getattr(owner, name)
+
+        def noted(*given: Any, **named: Any) -> Any:
+            found.append(name)
+            return before(*given, **named)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    noting(Gate, "measure")
+    noting(OneRow, "reader")
+    noting(house.endpoint._pipeline, "planned")
+
+    answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS])
+
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS]
+    assert sorted(found) == ["measure", "planned", "reader"]
+
+
+async def test_operations_of_one_text_that_come_together_are_each_their_own(house: House) -> None:
+    query = """
+        query One($id: ID!, $is: Boolean!) { fan(id: $id) { id nickname @include(if: $is) } }
+        query Other($id: ID!) { fan(id: $id) { gender id } }
+    """
+    fans = [house.world.id("Fan", name) for name in FANS]
+    asked = [("One", {"is": True}), ("Other", {}), ("One", {"is": False})]
+    for _ in range(3):
+        for name, more in asked:
+            await house.ask(house.door("SERVICE", query, name=name, id=fans[0], **more))
+    doors = [house.door("SERVICE", query, name=name, id=fan, **more) for fan in fans for name, more in asked]
+
+    answers = await house.ask(*doors)
+
+    assert not any(door.alone for door in doors)
+    kinds = [["id", "nickname"], ["gender", "id"], ["id"]]
+    assert [[*answer["data"]["fan"]] for answer in answers] == kinds * len(fans)
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [fan for fan in fans for _ in kinds]
+
+
+async def test_ids_may_stand_in_the_text(house: House) -> None:
+    query = "{{ fan(id: {id}) {{ id nickname }} }}"
+    texts = [query.format(id=json.dumps(house.world.id("Fan", name))) for name in FANS]
+    for _ in range(3):
+        for text in texts:
+            await house.ask(house.door("SERVICE", text))
+    doors = [house.door("SERVICE", text) for text in texts]
+
+    answers = await house.ask(*doors)
+
+    assert not any(door.alone for door in doors)
+    assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS]
+
+
+async def test_a_plan_that_rests_is_tried_by_one_of_those_who_come_together(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = house.endpoint._pipeline.planned(Params(ONE, None, {}))
+    assert asked is not None
+    row = asked.row_asked({"id": house.world.id("Fan", FANS[0])})
+    assert row is not None
+    for _ in range(plan.TRIES):
+        row.plan.note(None, ValueError("it fell"))
+    doors = [house.fan("SERVICE", FANS[number % 3]) for number in range(plan.RETRY_CALLS + 4)]
+
+    answers = await house.ask(*doors)
+
+    assert all(answer["data"]["fan"] for answer in answers)
+    assert [door.alone for door in doors].count(False) == 1
 
 
 async def test_of_one_text_each_input_is_held_to_the_limits(house: House) -> None:
@@ -251,6 +332,7 @@ async def test_of_one_text_each_input_is_held_to_the_limits(house: House) -> Non
 
     answers = await house.ask(*doors)
 
+    assert [door.alone for door in doors] == [False, True, True, False]
     assert ["errors" in answer for answer in answers] == [False, True, True, False]
     assert codes(answers[1:3]) == ["BAD_USER_INPUT"] * 2
     assert before - house.left() == paid([answers[0], answers[3]])
@@ -413,18 +495,20 @@ async def test_a_request_that_cannot_be_read_costs_the_others_nothing(house: Hou
 
 async def test_a_fault_while_some_have_paid_charges_nobody_twice(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline, before = house.endpoint._pipeline, house.left()
-    finished, calls = pipeline.finished, []
+    answered, calls = pipeline.answered, []
 
     def once(*given: Any) -> Any:
         calls.append(given)
         if len(calls) == 1:
             raise ValueError("once")
-        return finished(*given)
+        return answered(*given)
 
-    monkeypatch.setattr(pipeline, "finished", once)
+    monkeypatch.setattr(pipeline, "answered", once)
+    doors = [house.fan("SERVICE", name) for name in FANS]
 
-    answers = await house.ask(*[house.fan("SERVICE", name) for name in FANS])
+    answers = await house.ask(*doors)
 
+    assert all(door.alone for door in doors)
     assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS]
     assert before - house.left() == paid(answers)
 
