@@ -1,9 +1,10 @@
 """What authorization and limits cost: our server as it is, beside itself with one of them taken away."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import quantiles
 
 from bench.data.cluster import Filled
 from bench.peers import report, versions
@@ -41,30 +42,45 @@ def run(data: Filled, folder: Path, given: argparse.Namespace) -> None:
             for name in WITHOUT
         ]
         compare(servers, QUESTIONS, data.size.fans)
-        found = medians(measured(loads, servers, QUESTIONS, (JUDGED_AT,), given.rounds, given.seconds))
+        found = measured(loads, servers, QUESTIONS, (JUDGED_AT,), given.rounds, given.seconds)
     lines = _lines(found)
     report.show(COLUMNS, lines)
     if given.write:
         keep("costs", _document(lines, given, versions.of_ours(data)))
 
 
-def _lines(found: Mapping[Run, Measured]) -> list[tuple[str, ...]]:
+def _lines(found: Mapping[Run, Sequence[Measured]]) -> list[tuple[str, ...]]:
+    middle = medians(found)
     return [
         (
             run.question,
             WITHOUT[run.server],
-            report.figure(one.rate),
-            report.figure(one.server_cpu),
-            report.figure(found[run._replace(server="nothing")].server_cpu - one.server_cpu),
-            report.figure(one.postgres_cpu),
-            report.figure(found[run._replace(server="nothing")].postgres_cpu - one.postgres_cpu),
+            report.figure(middle[run].rate),
+            report.figure(middle[run].server_cpu),
+            _cost(found, run, "server_cpu"),
+            report.figure(middle[run].postgres_cpu),
+            _cost(found, run, "postgres_cpu"),
         )
-        for run, one in found.items()
+        for run in found
     ]
+
+
+def _cost(found: Mapping[Run, Sequence[Measured]], run: Run, name: str) -> str:
+    """Return what a guard costs: the median of each round's own difference, and the quarters around it."""
+    whole = run._replace(server="nothing")
+    if run == whole:
+        return ""
+    own = [getattr(one, name) - getattr(other, name) for one, other in zip(found[whole], found[run], strict=True)]
+    if len(own) < 2:
+        return report.figure(own[0])
+    low, middle, high = quantiles(own, n=4)
+    return f"{report.figure(middle)} ({report.figure(low)} to {report.figure(high)})"
 
 
 def _document(lines: list[tuple[str, ...]], given: argparse.Namespace, about: str) -> str:
     said = f"""Microseconds of CPU a request at {JUDGED_AT} clients, medians of {given.rounds} interleaved rounds of
-{given.seconds:g} s. Each guard is taken away in a process of this bench alone; the product has no switch for it."""
+{given.seconds:g} s. What a guard costs is the median of each round's own difference, with the quarters around it: where
+they lie on both sides of nothing, it is less than this machine can tell. Each guard is taken away in a process of this
+bench alone; the product has no switch for it."""
     parts = ("## What authorization and limits cost", said, report.markdown(COLUMNS, lines), about)
     return "\n\n".join(parts)

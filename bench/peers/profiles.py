@@ -19,17 +19,20 @@ from bench.results import keep
 QUESTIONS = ("Q1", "Q2")
 LONGER = 4  # than another measurement
 TOP = 8
+HERE = Path(__file__).parents[2]
+OURS = tuple(f"{HERE / name}/" for name in ("authz", "domain", "graph", "resolvers", "schema", "server"))
 Seen = list[tuple[int, list[str]]]
 ABOUT = """## Where the server's time goes
 
 The share of each layer in the server's CPU at 32 clients, of looks every 2 ms of CPU. The innermost frame of Python
 that belongs to a layer decides; what it calls in C counts as its own."""
 LAYERS = (
-    ("JSON", ("server/http/params.py:decode_json", "server/http/pipeline.py:_finished", "/orjson/", "json/")),
+    ("JSON", ("server/http/params.py:decode_json", "server/http/params.py:_is_plain", "/orjson/", "json/")),
     ("request log", ("/structlog/", "/logging/", "server/telemetry.py", "endpoint.py:_log_request")),
     ("HTTP: uvicorn", ("/uvicorn/", "/starlette/")),
     ("HTTP: endpoint", ("server/http/endpoint", "server/http/request", "server/http/response")),
     ("HTTP: endpoint", ("server/http/negotiation", "server/http/params", "server/http/watchdog")),
+    ("HTTP: straight and together", ("server/straight", "server/http/together", "server/http/readings")),
     ("authentication", ("/authz/", "server/app.py")),
     ("gate, limits and documents", ("schema/gate", "schema/cost", "schema/inputs", "schema/limits")),
     ("gate, limits and documents", ("server/http/documents", "server/http/throttle", "server/http/pipeline")),
@@ -38,6 +41,7 @@ LAYERS = (
     ("look-ahead", ("schema/lookahead/", "schema/sql")),
     ("executor", ("schema/compiled/", "<compiled", "server/http/execution")),
     ("executor: graphql-core", ("/graphql/", "/strawberry/")),
+    ("HTTP: endpoint", ("server/http/",)),
     ("resolvers and queries", ("/schema/", "/resolvers/", "/domain/")),
     ("event loop", ("/asyncio/", "/uvloop/")),
 )
@@ -86,11 +90,13 @@ def _part(name: str, measured: Measured, seen: Seen) -> tuple[Sequence[str], lis
 
 
 def _layer(stack: Sequence[str]) -> tuple[str, str]:
-    """Return the layer of a stack and the place in it."""
+    """Return the layer of a stack and the place in it. What of ours has no layer is other, and not its caller's."""
     for place in stack:
         for layer, marks in LAYERS:
             if any(mark in place for mark in marks):
                 return layer, place
+        if place.startswith(OURS):
+            return "other", place
     return "other", stack[0] if stack else "nothing"
 
 

@@ -41,7 +41,9 @@ def without_limits() -> None:
     """Measure no document, spend no points, count no answer and watch no clock."""
     nothing, unwatched = Measure(), _Unwatched()
     patch.object(Gate, "measure", lambda *asked, **limits: nothing).start()
+    patch.object(pipeline, "check_variables", lambda *asked: None).start()
     patch.object(Throttle, "spend", lambda *asked: None).start()
+    patch.object(Throttle, "refund", lambda *asked: 0).start()
     patch.object(Throttle, "available", lambda *asked: 0).start()
     patch.object(Watchdog, "guard", lambda dog: unwatched).start()
     patch.object(pipeline, "count_fields", lambda data: 0).start()
@@ -49,14 +51,24 @@ def without_limits() -> None:
 
 def without_authentication() -> None:
     """Believe every caller to be the first one."""
-    authenticate, known = Authenticator.authenticate, list[Any]()
+    authenticate, remembered = Authenticator.authenticate, Authenticator.remembered
+    known, before = list[Any](), list[Any]()
 
     async def believe(self: Authenticator, *asked: Any, **how: Any) -> Any:
         if not known:
             known.append(await authenticate(self, *asked, **how))
         return known[0]
 
+    def remember(self: Authenticator, *asked: Any) -> Any:
+        if not before:
+            found = remembered(self, *asked)
+            if found is None:
+                return None
+            before.append(found)
+        return before[0]
+
     patch.object(Authenticator, "authenticate", believe).start()
+    patch.object(Authenticator, "remembered", remember).start()
     patch.object(direct, "stands", _unasked).start()
 
 

@@ -27,7 +27,20 @@ def of_machine(postgresql: str) -> str:
     """Return the same for this version of PostgreSQL."""
     ours = [f"{name} {importlib.metadata.version(name)}" for name in OURS]
     versions = [f"Python {platform.python_version()}", *ours, f"PostgreSQL {postgresql}"]
-    return f"{os.cpu_count()} cores ({platform.machine()}); {', '.join(versions)}."
+    return f"{commit()}; {os.cpu_count()} cores ({platform.machine()}); {', '.join(versions)}."
+
+
+def commit() -> str:
+    """Return which commit was measured, and whether anything but results was changed since."""
+    head, changed = (
+        _git("rev-parse", "--short", "HEAD"),
+        _git("status", "--porcelain", "--", ":/", ":!/bench/RESULTS.md"),
+    )
+    return f"Commit {head}{' and changes' if changed else ''}" if head else "No commit"
+
+
+def _git(*asked: str) -> str:
+    return subprocess.run(["git", "-C", str(HERE), *asked], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def installed() -> str:

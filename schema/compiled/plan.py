@@ -102,6 +102,10 @@ class Plan:
         names = (None, context.viewer.principal)
         return any(falls.rests() for name in names if (falls := self.falls.get(name)) is not None)
 
+    def has_fallen(self, context: Any) -> bool:
+        """Tell whether it did not hold for this caller, or for anybody, the last time."""
+        return None in self.falls or context.viewer.principal in self.falls
+
     def note(self, context: Any, error: Exception | None) -> None:
         """Remember whether the plan held. What a caller is refused is theirs alone; a fault is everybody's."""
         if error is not None:

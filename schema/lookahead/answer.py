@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Text, any_, bindparam, cast
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from domain.direct import prepare
+from domain.errors import BadInput
 from schema.lookahead.kept import Kept, Statement
 from schema.lookahead.pages import OnePage
 from schema.lookahead.root import Given, Root, sent
@@ -91,7 +92,10 @@ class OneRow(Root):
 
     def number(self, variables: VariableValues) -> int:
         """Return the number of the row that is asked for; raise DomainError for what is no id of such a one."""
-        number: int = self._read_id(sent(self._id, variables), "id")
+        given = sent(self._id, variables)
+        if given is None:
+            raise BadInput("An id cannot be null.", field=("id",))
+        number: int = self._read_id(given, "id")
         return number
 
     def _statement(self, context: Any, variables: VariableValues) -> Statement:

@@ -24,6 +24,7 @@ from server.http.together import Together
 from server.http.waiting import Alike, Memory, Ways
 from server.http.watchdog import Guard, Watchdog
 
+MAX_TOLD = 100
 MakeContext = Callable[[Request], Awaitable[Any]]
 DescribeCaller = Callable[[Any, Request], Caller]
 
@@ -107,7 +108,10 @@ class GraphQLEndpoint:
             log=self._log,
             execute=executor_of(schema, self._options.executor, self._options.plan_bytes),
         )
-        ways = Ways(make_context, describe_caller, self._log_request, self._too_late, self._failed, self._unreached)
+        self._told: set[str] = set()
+        ways = Ways(
+            make_context, describe_caller, self._log_request, self._too_late, self._failed, self._unreached, self._tell
+        )
         self.together = Together(self._pipeline, self._watchdog, ways, alike, memory) if alike else None
         self._sockets = SocketEndpoint(
             self._pipeline,
@@ -167,6 +171,13 @@ class GraphQLEndpoint:
 
     def _unreached(self, error: Exception, media: str) -> Response:
         return of_context_failure(mask_one(error, self._log), media)
+
+    def _tell(self, error: Exception) -> None:
+        """Log a fault that no client hears of, once for each kind: it may come with every turn."""
+        kind = type(error).__name__
+        if kind not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(kind)
+            mask_one(error, self._log)
 
     def _failed(self, error: Exception, media: str) -> Response:
         return of_outcome(Outcome([mask_one(error, self._log)]), media)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from domain.errors import DomainError
 from schema.compiled import Plan, RowAsked
 from schema.lookahead.rows import Rows
 
@@ -25,8 +26,8 @@ class Readings:
                 if rows is None:
                     return None
                 # of a plan that fell, not all that come together are a try
-                if row.is_the_same and not plan.falls:
+                if row.is_the_same and not plan.has_fallen(self._context):
                     self._found[plan] = rows
             return rows, row.number(asked.values)
-        except Exception:  # noqa: BLE001 (whoever runs the plan says what is wrong)
-            return None
+        except DomainError:
+            return None  # whoever runs the plan says what is wrong

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from domain.errors import Timeout, Unavailable
+from domain.errors import DomainError, Timeout, Unavailable
 from schema.compiled import Operation, RowAsked
 from schema.compiled.executor import PATIENCE_SECONDS
 from schema.lookahead.rows import Rows
@@ -23,7 +23,7 @@ from server.http.negotiation import negotiate
 from server.http.params import Params, from_body
 from server.http.pipeline import Admitted, Caller, Pipeline
 from server.http.readings import Reading, Readings
-from server.http.request import Request
+from server.http.request import HttpRefusal, Request
 from server.http.response import Response, of_fault, of_outcome
 from server.http.waiting import Alike, Known, Memory, Waiting, Ways
 from server.http.watchdog import Watchdog
@@ -88,7 +88,7 @@ class Together:
         operations: dict[_TextAndName, Operation | None] = {}
         for waiting in those:
             asked = self._asked(waiting, operations)
-            reading = readings.of(asked.row) if asked and readings else None
+            reading = self._reading(readings, asked) if asked and readings else None
             if asked is None or (known and reading is None):
                 waiting.go_alone()
             else:
@@ -109,14 +109,27 @@ class Together:
         try:
             media = request.media or negotiate(request.headers)
             params = request.params = from_body(request.body)
-            text = params.query, params.operation_name
-            if text not in operations:
-                operations[text] = self._pipeline.planned(params)
-            operation = operations[text]
+            key = params.query, params.operation_name
+            if key not in operations:
+                operations[key] = self._pipeline.planned(params)
+            operation = operations[key]
             row = None if operation is None else operation.row_asked(params.variables)
-        except Exception:  # noqa: BLE001 (a refusal, or a fault of ours: alone, they hear it)
+        except Exception as error:  # noqa: BLE001 (a refusal, or a fault of ours: alone, they hear it)
+            self._tell(error)
             return None
         return None if row is None else _Asked(waiting, params, media, row)
+
+    def _reading(self, readings: Readings, asked: _Asked) -> Reading | None:
+        try:
+            return readings.of(asked.row)
+        except Exception as error:  # noqa: BLE001 (as above)
+            self._tell(error)
+            return None
+
+    def _tell(self, error: Exception) -> None:
+        """Have a fault logged: alone, they are answered by other code, which may never meet it."""
+        if not isinstance(error, DomainError | HttpRefusal):
+            self._ways.tell(error)
 
     async def _answer(self, turn: "_Turn") -> None:
         """Answer the requests of one caller; whatever happens, each is answered."""
@@ -127,7 +140,8 @@ class Together:
             for asked in turn.left.values():
                 asked.waiting.finish(self._ways.too_late(asked.waiting.request, asked.media))
             self._forget(turn)
-        except Exception:  # noqa: BLE001 (a caller who is refused, or a store that is not there: each hears it alone)
+        except Exception as error:  # noqa: BLE001 (a caller who is refused, or a store that is not there: each hears it)
+            self._tell(error)
             self._send_alone([*turn.left.values()], turn)
         except BaseException:
             for waiting in turn.left:
@@ -141,14 +155,14 @@ class Together:
         reads: dict[Rows, dict[_Asked, int]] = {}
         readings, before = Readings(context), dict[_TextAndName, Admitted]()
         for asked, reading in turn.same.items():
-            found, params = reading or readings.of(asked.row), asked.params
-            text = params.query, params.operation_name
+            found, params = reading or self._reading(readings, asked), asked.params
+            key = params.query, params.operation_name
             # nothing is read for who is over a limit: alone, they hear so
-            admitted = None if found is None else self._pipeline.admit_like(params, caller, before.get(text))
+            admitted = None if found is None else self._pipeline.admit_like(params, caller, before.get(key))
             if found is None or not isinstance(admitted, Admitted):
                 self._send_alone([asked], turn)
             else:
-                turn.paid[asked.waiting] = before[text] = admitted
+                turn.paid[asked.waiting] = before[key] = admitted
                 reads.setdefault(found[0], {})[asked] = found[1]
         groups = [self._read(rows, wanted, context, caller, turn) for rows, wanted in reads.items()]
         if len(groups) == 1:
@@ -169,6 +183,7 @@ class Together:
             if isinstance(error, Timeout | Unavailable) and time.perf_counter() - started > PATIENCE_SECONDS:
                 self._end_in_vain(error, wanted, turn)
             else:
+                self._tell(error)
                 self._send_alone(wanted, turn)
             return
         for asked, number in wanted.items():

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -250,6 +251,8 @@ async def test_requests_of_one_text_are_measured_each_by_their_own_variables(hou
 async def test_what_queries_of_one_text_have_in_common_is_found_once(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # what another caller was refused is theirs alone
+    assert codes(await house.ask(house.door("D11", ONE, id=encode("Fan", 10**9)))) == ["NOT_FOUND"]
     found: list[str] = []
 
     def noting(owner: Any, name: str) -> None:
@@ -305,9 +308,7 @@ async def test_ids_may_stand_in_the_text(house: House) -> None:
     assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS]
 
 
-async def test_a_plan_that_rests_is_tried_by_one_of_those_who_come_together(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_plan_that_rests_is_tried_by_one_of_those_who_come_together(house: House) -> None:
     asked = house.endpoint._pipeline.planned(Params(ONE, None, {}))
     assert asked is not None
     row = asked.row_asked({"id": house.world.id("Fan", FANS[0])})
@@ -504,11 +505,14 @@ async def test_a_fault_while_some_have_paid_charges_nobody_twice(house: House, m
         return answered(*given)
 
     monkeypatch.setattr(pipeline, "answered", once)
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(house.endpoint, "_log", SimpleNamespace(error=lambda event, **values: told.append(values)))
     doors = [house.fan("SERVICE", name) for name in FANS]
 
     answers = await house.ask(*doors)
 
     assert all(door.alone for door in doors)
+    assert len(told) == 1, "a fault that no client hears of is in the log"
     assert [answer["data"]["fan"]["id"] for answer in answers] == [house.world.id("Fan", name) for name in FANS]
     assert before - house.left() == paid(answers)
 
