@@ -13,7 +13,9 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from domain.batches import Problem
 from domain.errors import DomainError
 
-__all__ = ["ErrorCode", "UserError", "mask", "mask_one", "problem_error", "user_error"]
+__all__ = ["ErrorCode", "UserError", "mask", "mask_one", "note", "problem_error", "user_error"]
+
+MAX_NOTED = 100
 
 
 @strawberry.enum(description="Why a request, or one item of it, was refused.")
@@ -101,6 +103,12 @@ def mask(errors: Iterable[GraphQLError], log: Log) -> list[dict[str, Any]]:
 def mask_one(error: BaseException, log: Log) -> dict[str, Any]:
     """Format an exception raised outside execution."""
     return mask([GraphQLError("", original_error=_as_exception(error))], log)[0]
+
+
+def note(error: Exception, noted: dict[str, str], log: Log) -> None:
+    """Log a fault that no client hears of, once for each kind and place: it may come with every request."""
+    if len(noted) < MAX_NOTED:
+        _logged(GraphQLError(""), error, noted, log)
 
 
 def _as_exception(error: BaseException) -> Exception:

@@ -73,7 +73,7 @@ def _cost(found: Mapping[Run, Sequence[Measured]], run: Run, name: str) -> str:
     own = [getattr(one, name) - getattr(other, name) for one, other in zip(found[whole], found[run], strict=True)]
     if len(own) < 2:
         return report.figure(own[0])
-    low, middle, high = quantiles(own, n=4)
+    low, middle, high = quantiles(own, n=4, method="inclusive")
     return f"{report.figure(middle)} ({report.figure(low)} to {report.figure(high)})"
 
 

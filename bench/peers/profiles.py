@@ -28,6 +28,7 @@ The share of each layer in the server's CPU at 32 clients, of looks every 2 ms o
 that belongs to a layer decides; what it calls in C counts as its own."""
 LAYERS = (
     ("JSON", ("server/http/params.py:decode_json", "server/http/params.py:_is_plain", "/orjson/", "json/")),
+    ("JSON", ("server/http/pipeline.py:finished",)),
     ("request log", ("/structlog/", "/logging/", "server/telemetry.py", "endpoint.py:_log_request")),
     ("HTTP: uvicorn", ("/uvicorn/", "/starlette/")),
     ("HTTP: endpoint", ("server/http/endpoint", "server/http/request", "server/http/response")),

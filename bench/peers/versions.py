@@ -27,20 +27,28 @@ def of_machine(postgresql: str) -> str:
     """Return the same for this version of PostgreSQL."""
     ours = [f"{name} {importlib.metadata.version(name)}" for name in OURS]
     versions = [f"Python {platform.python_version()}", *ours, f"PostgreSQL {postgresql}"]
-    return f"{commit()}; {os.cpu_count()} cores ({platform.machine()}); {', '.join(versions)}."
+    return f"{COMMIT}; {os.cpu_count()} cores ({platform.machine()}); {', '.join(versions)}."
 
 
-def commit() -> str:
-    """Return which commit was measured, and whether anything but results was changed since."""
+def _git(*asked: str) -> str | None:
+    """Return what git says, or None where there is none or it does not know."""
+    try:
+        said = subprocess.run(["git", "-C", str(HERE), *asked], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said.stdout.strip()
+
+
+def _commit() -> str:
     head, changed = (
         _git("rev-parse", "--short", "HEAD"),
         _git("status", "--porcelain", "--", ":/", ":!/bench/RESULTS.md"),
     )
-    return f"Commit {head}{' and changes' if changed else ''}" if head else "No commit"
+    return f"Commit {head}{'' if changed == '' else ' and changes'}" if head else "No commit"
 
 
-def _git(*asked: str) -> str:
-    return subprocess.run(["git", "-C", str(HERE), *asked], capture_output=True, text=True, check=False).stdout.strip()
+# as the run begins: the servers load their code then
+COMMIT = _commit()
 
 
 def installed() -> str:

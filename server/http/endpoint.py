@@ -9,7 +9,7 @@ import strawberry
 import structlog
 
 from domain.errors import Timeout
-from schema.errors import Log, mask_one
+from schema.errors import Log, mask_one, note
 from schema.gate import Limits
 from server.http.execution import ExecutorName, check_supported, executor_of
 from server.http.graphiql import GraphiQL
@@ -24,7 +24,6 @@ from server.http.together import Together
 from server.http.waiting import Alike, Memory, Ways
 from server.http.watchdog import Guard, Watchdog
 
-MAX_TOLD = 100
 MakeContext = Callable[[Request], Awaitable[Any]]
 DescribeCaller = Callable[[Any, Request], Caller]
 
@@ -108,9 +107,9 @@ class GraphQLEndpoint:
             log=self._log,
             execute=executor_of(schema, self._options.executor, self._options.plan_bytes),
         )
-        self._told: set[str] = set()
+        self._noted: dict[str, str] = {}
         ways = Ways(
-            make_context, describe_caller, self._log_request, self._too_late, self._failed, self._unreached, self._tell
+            make_context, describe_caller, self._log_request, self._too_late, self._failed, self._unreached, self._note
         )
         self.together = Together(self._pipeline, self._watchdog, ways, alike, memory) if alike else None
         self._sockets = SocketEndpoint(
@@ -172,12 +171,8 @@ class GraphQLEndpoint:
     def _unreached(self, error: Exception, media: str) -> Response:
         return of_context_failure(mask_one(error, self._log), media)
 
-    def _tell(self, error: Exception) -> None:
-        """Log a fault that no client hears of, once for each kind: it may come with every turn."""
-        kind = type(error).__name__
-        if kind not in self._told and len(self._told) < MAX_TOLD:
-            self._told.add(kind)
-            mask_one(error, self._log)
+    def _note(self, error: Exception) -> None:
+        note(error, self._noted, self._log)
 
     def _failed(self, error: Exception, media: str) -> Response:
         return of_outcome(Outcome([mask_one(error, self._log)]), media)

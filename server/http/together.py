@@ -10,6 +10,7 @@ request, it goes alone, having spent nothing.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,8 @@ class Together:
     def _known(self, request: Request) -> Known | None:
         try:
             return None if self._memory is None else self._memory.remembered(request)
-        except Exception:  # noqa: BLE001 (none of this turn may be left without an answer)
+        except Exception as error:  # noqa: BLE001 (none of this turn may be left without an answer)
+            self._note(error)
             return None
 
     def _start(self, those: list[Waiting], known: Known | None, room: int) -> int:
@@ -115,7 +117,7 @@ class Together:
             operation = operations[key]
             row = None if operation is None else operation.row_asked(params.variables)
         except Exception as error:  # noqa: BLE001 (a refusal, or a fault of ours: alone, they hear it)
-            self._tell(error)
+            self._note(error)
             return None
         return None if row is None else _Asked(waiting, params, media, row)
 
@@ -123,13 +125,14 @@ class Together:
         try:
             return readings.of(asked.row)
         except Exception as error:  # noqa: BLE001 (as above)
-            self._tell(error)
+            self._note(error)
             return None
 
-    def _tell(self, error: Exception) -> None:
+    def _note(self, error: Exception) -> None:
         """Have a fault logged: alone, they are answered by other code, which may never meet it."""
         if not isinstance(error, DomainError | HttpRefusal):
-            self._ways.tell(error)
+            with suppress(Exception):  # a log that fails takes no answer from anybody
+                self._ways.note(error)
 
     async def _answer(self, turn: "_Turn") -> None:
         """Answer the requests of one caller; whatever happens, each is answered."""
@@ -141,7 +144,7 @@ class Together:
                 asked.waiting.finish(self._ways.too_late(asked.waiting.request, asked.media))
             self._forget(turn)
         except Exception as error:  # noqa: BLE001 (a caller who is refused, or a store that is not there: each hears it)
-            self._tell(error)
+            self._note(error)
             self._send_alone([*turn.left.values()], turn)
         except BaseException:
             for waiting in turn.left:
@@ -183,7 +186,7 @@ class Together:
             if isinstance(error, Timeout | Unavailable) and time.perf_counter() - started > PATIENCE_SECONDS:
                 self._end_in_vain(error, wanted, turn)
             else:
-                self._tell(error)
+                self._note(error)
                 self._send_alone(wanted, turn)
             return
         for asked, number in wanted.items():

@@ -44,7 +44,7 @@ class Ways(NamedTuple):
     too_late: Callable[[Request, str], Response]
     failed: Callable[[Exception, str], Response]
     unreached: Callable[[Exception, str], Response]
-    tell: Callable[[Exception], None]
+    note: Callable[[Exception], None]
 
 
 class Memory(Protocol):
