@@ -40,10 +40,8 @@ def _git(*asked: str) -> str | None:
 
 
 def _commit() -> str:
-    head, changed = (
-        _git("rev-parse", "--short", "HEAD"),
-        _git("status", "--porcelain", "--", ":/", ":!/bench/RESULTS.md"),
-    )
+    head = _git("rev-parse", "--short", "HEAD")
+    changed = _git("status", "--porcelain", "--", ":/", ":!/bench/RESULTS.md")
     return f"Commit {head}{'' if changed == '' else ' and changes'}" if head else "No commit"
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from domain.errors import DomainError
 from schema.compiled import Plan, RowAsked
 from schema.lookahead.rows import Rows
 
@@ -17,17 +16,17 @@ class Readings:
         self._found: dict[Plan, Rows] = {}
 
     def of(self, asked: RowAsked) -> Reading | None:
-        """Return what reads such rows and the row's id, or None where the plan has to be run."""
+        """Return what reads such rows and the row's id, or None where the plan has to be run.
+
+        Raise DomainError for who may read none, and for what is no id of such a row.
+        """
         plan, row = asked.plan, asked.plan.roots[0].statement
-        try:
-            rows = self._found.get(plan)
+        rows = self._found.get(plan)
+        if rows is None:
+            rows = None if plan.rests(self._context) else row.reader(self._context, asked.values)
             if rows is None:
-                rows = None if plan.rests(self._context) else row.reader(self._context, asked.values)
-                if rows is None:
-                    return None
-                # of a plan that fell, not all that come together are a try
-                if row.is_the_same and not plan.has_fallen(self._context):
-                    self._found[plan] = rows
-            return rows, row.number(asked.values)
-        except DomainError:
-            return None  # whoever runs the plan says what is wrong
+                return None
+            # of a plan that fell, not all that come together are a try
+            if row.is_the_same and not plan.has_fallen(self._context):
+                self._found[plan] = rows
+        return rows, row.number(asked.values)
